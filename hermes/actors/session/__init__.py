@@ -1,0 +1,1 @@
+"""The session actor: a conversation, its agent and its task resources, in one mailbox."""

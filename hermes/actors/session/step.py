@@ -1,0 +1,397 @@
+"""The decisions of a session: `step(state, message, facts) -> (state, effects)`.
+
+No await, no clock, no I/O: this is what the property tests and the simulation
+drive, and what must be read to know what a session does.
+
+Theory of operation.  A session is in one phase.  IDLE takes the next prompt:
+an agent that fits today's configuration RUNs it at once, one of another
+signature is RELEASEd first, none is BUILDing first.  A turn that is over is
+ENDING until its terminal state is on disk; only then is the session IDLE again,
+so no prompt ever overtakes the end of the one before.  CLOSING is entered from
+any phase and left only by the end of the actor: the ladder stops what runs, in
+order, while the loop still answers.  `settle` follows every step and is the only
+place that begins a turn or lets the actor go.
+
+    IDLE -> BUILDING -> RUNNING -> ENDING -> IDLE
+    IDLE -> RELEASING -> IDLE
+    any  -> CLOSING -> GONE        IDLE -> GONE (dormant: nothing needs it)
+"""
+
+from __future__ import annotations
+
+import outcome
+from attrs import evolve
+
+from hermes.actors import MailboxFull
+from hermes.actors.session import effects as do
+from hermes.actors.session import messages as msg
+from hermes.actors.session import notices
+from hermes.actors.session.closing import on_close, on_ladder_ended, settle_closing
+from hermes.actors.session.effects import Effect
+from hermes.actors.session.state import Facts, Phase, Releasing, State, Waiting
+from hermes.errors import Interrupted, SessionBusy
+from hermes.ports.store import Accepted, PromptState
+
+#: Turns that are begun for one prompt: the first, and one more after a crash (row D2).
+ATTEMPTS = 2
+
+Effects = list[Effect]
+
+
+def step(session: str, state: State, message: msg.Message, facts: Facts) -> tuple[State, Effects]:
+    """Decide what a message means for the session named `session`."""
+    effects: Effects = []
+    state = _decide(session, state, message, facts, effects)
+    if state.phase is Phase.CLOSING:
+        return settle_closing(session, state, effects), effects
+    return settle(session, state, facts, effects), effects
+
+
+def settle(session: str, state: State, facts: Facts, effects: Effects) -> State:
+    """Begin the next turn if there is one; let the actor go if nothing needs it."""
+    if state.phase is not Phase.IDLE:
+        return state
+    if state.queue and not (state.paused or facts.held):
+        return _begin(session, state, facts, effects)
+    if state.settling and not (state.queue or state.accepting):
+        effects.extend(do.Answer(reply, None) for reply in state.settling)
+        state = evolve(state, settling=())
+    needed = state.resident or state.clients or state.resources or state.queue or state.accepting
+    if not needed and facts.empty:
+        effects.append(do.Retire("dormant"))
+        return evolve(state, phase=Phase.GONE)
+    return state
+
+
+def _begin(session: str, state: State, facts: Facts, effects: Effects) -> State:
+    if state.resident is not None and state.resident != facts.signature:
+        effects.append(do.GiveBack())
+        return evolve(state, phase=Phase.RELEASING, release=Releasing("rebuild"))
+    prompt, *rest = state.queue
+    state = evolve(state, current=prompt, queue=tuple(rest), stopping=None)
+    if prompt.attempts >= ATTEMPTS:
+        cut = Interrupted("the turn was cut twice and is not run again")
+        effects.append(do.End(prompt, PromptState.INTERRUPTED, error=cut))
+        return evolve(state, phase=Phase.ENDING)
+    cached = state.resident is not None
+    effects.append(do.Tell(notices.TurnBegan(session, cached, prompt.attempts > 0)))
+    if not cached:
+        effects.append(do.Build())
+        return evolve(state, phase=Phase.BUILDING)
+    return _run(state, effects, cached=True)
+
+
+def _run(state: State, effects: Effects, *, cached: bool) -> State:
+    assert state.current is not None
+    effects.append(do.Run(state.current, cached, state.interrupting))
+    return evolve(state, phase=Phase.RUNNING, interrupting=False)
+
+
+def _decide(
+    session: str, state: State, message: msg.Message, facts: Facts, effects: Effects
+) -> State:
+    match message:
+        case msg.Offer():
+            return _on_offer(session, state, message, facts, effects)
+        case msg.Committed():
+            return _on_committed(state, message, effects)
+        case msg.Attach() | msg.Detach():
+            return _on_client(state, message, effects)
+        case msg.Cancel():
+            return _on_cancel(state, message, effects)
+        case msg.CancelPrompt():
+            return _on_cancel_prompt(state, message, effects)
+        case msg.Interrupt():
+            effects.append(do.Answer(message.reply, _stoppable(state)))
+            return _stop(state, "cancel", effects)
+        case msg.Release():
+            return _on_release(state, message, effects)
+        case msg.ReleaseEnded():
+            return _on_release_ended(session, state, effects)
+        case msg.Close():
+            return on_close(state, message, effects)
+        case msg.LadderEnded():
+            return on_ladder_ended(state, message, effects)
+        case msg.Suspend():
+            return _on_suspend(state, message, effects)
+        case msg.Inspect():
+            effects.append(do.Look(message))
+            return state
+        case msg.Settle():
+            return evolve(state, settling=(*state.settling, message.reply))
+        case msg.GoOn():
+            return state
+        case msg.NeedResource():
+            effects.append(do.Open(message))
+            return evolve(state, resources=state.resources | {message.kind})
+        case msg.ResourceEnded():
+            return _on_resource_ended(session, state, message, effects)
+        case msg.BuildEnded():
+            return _on_build_ended(session, state, message, effects)
+        case msg.TurnPartEnded():
+            return _on_turn_ended(state, message, effects)
+        case msg.PromptEnded():
+            return _on_prompt_ended(session, state, message, effects)
+
+
+# -- prompts ----------------------------------------------------------------
+
+
+def _on_offer(
+    session: str, state: State, offer: msg.Offer, facts: Facts, effects: Effects
+) -> State:
+    if state.phase is Phase.CLOSING:
+        effects.append(do.CarryOver(offer))
+        return state
+    repeated = offer.client_id is not None and offer.client_id in state.knows
+    if not repeated:
+        if offer.when_busy == msg.REJECT and (state.busy or state.depth):
+            effects.append(do.Refuse(offer.sink, SessionBusy("a turn is running")))
+            return state
+        # The one that runs next without waiting takes no place.
+        waiting = state.depth - (0 if state.busy or state.paused else 1)
+        if waiting >= facts.capacity:
+            effects.append(do.Refuse(offer.sink, MailboxFull(facts.capacity)))
+            return state
+    effects.append(do.Tell(notices.Touched(session)))
+    effects.append(do.Accept(offer))
+    return evolve(state, accepting=(*state.accepting, offer))
+
+
+def _on_committed(state: State, message: msg.Committed, effects: Effects) -> State:
+    offer = message.offer
+    doomed = offer in state.doomed
+    state = evolve(
+        state,
+        accepting=tuple(other for other in state.accepting if other is not offer),
+        doomed=state.doomed - {offer},
+    )
+    if isinstance(message.outcome, outcome.Error):
+        error = message.outcome.error
+        assert isinstance(error, Exception)
+        effects.append(do.Refuse(offer.sink, error))
+        return state
+    accepted = message.outcome.value
+    if accepted.existing:
+        if doomed:
+            effects.append(do.AnswerCancelled(offer.sink))
+            return state
+        return _join(state, offer, accepted, effects)
+    prompt = Waiting(
+        accepted.row.number,
+        offer.text,
+        offer.client_id,
+        (offer.sink,),
+        reasoning=offer.reasoning,
+    )
+    if state.close is not None or doomed:
+        effects.append(do.Acknowledge(offer.sink, 0))
+        return _end_unstarted(state, prompt, effects)
+    if offer.when_busy == msg.INTERRUPT and state.busy:
+        effects.append(do.Acknowledge(offer.sink, 0))
+        queue = (prompt, *state.queue)
+        state = evolve(state, queue=queue, interrupting=_stoppable(state))
+        return _stop(state, "interrupt", effects)
+    position = len(state.queue) + (1 if state.busy else 0)
+    effects.append(do.Acknowledge(offer.sink, position))
+    return evolve(state, queue=(*state.queue, prompt))
+
+
+def _end_unstarted(state: State, prompt: Waiting, effects: Effects) -> State:
+    effects.append(_cancelled(prompt))
+    if state.close is None:
+        return state
+    ending = state.close.ending | {prompt.number}
+    return evolve(state, close=evolve(state.close, ending=ending))
+
+
+def _join(state: State, offer: msg.Offer, accepted: Accepted, effects: Effects) -> State:
+    row = accepted.row
+    if row.result is not None:
+        effects.append(do.AnswerKept(offer.sink, row))
+        return state
+    if state.current is not None and state.current.number == row.number:
+        effects.append(do.Acknowledge(offer.sink, 0))
+        return evolve(state, current=state.current.joined(offer.sink))
+    for place, prompt in enumerate(state.queue):
+        if prompt.number == row.number:
+            effects.append(do.Acknowledge(offer.sink, place + (1 if state.busy else 0)))
+            queue = list(state.queue)
+            queue[place] = prompt.joined(offer.sink)
+            return evolve(state, queue=tuple(queue))
+    # It is on disk and this actor does not know it: it was accepted, and this
+    # very message belongs to an actor that crashed.  Take it up at its place.
+    prompt = Waiting(
+        row.number, offer.text, row.client_id, (offer.sink,), row.attempts, offer.reasoning
+    )
+    effects.append(do.Acknowledge(offer.sink, len(state.queue)))
+    queue = sorted((*state.queue, prompt), key=lambda waiting: waiting.number)
+    return evolve(state, queue=tuple(queue))
+
+
+# -- cancels ----------------------------------------------------------------
+
+
+def _stoppable(state: State) -> bool:
+    return state.phase in (Phase.BUILDING, Phase.RUNNING)
+
+
+def _stop(state: State, why: str, effects: Effects) -> State:
+    """Ask the build or turn to end; the first reason stands."""
+    if not _stoppable(state) or state.stopping is not None:
+        return state
+    effects.append(do.Stop())
+    return evolve(state, stopping=why)
+
+
+def _on_cancel(state: State, message: msg.Cancel, effects: Effects) -> State:
+    effects.extend(do.AnswerCancelled(offer.sink) for offer in message.withdrawn)
+    effects.extend(_cancelled(prompt) for prompt in state.queue)
+    state = evolve(state, queue=(), interrupting=False, doomed=frozenset(state.accepting))
+    return _stop(state, "cancel", effects)
+
+
+def _on_cancel_prompt(state: State, message: msg.CancelPrompt, effects: Effects) -> State:
+    effects.extend(do.AnswerCancelled(offer.sink) for offer in message.withdrawn)
+    if state.current is not None and message.sink in state.current.sinks:
+        return _stop(state, "cancel", effects)
+    unwritten = {offer for offer in state.accepting if offer.sink is message.sink}
+    gone = [prompt for prompt in state.queue if message.sink in prompt.sinks]
+    effects.extend(_cancelled(prompt) for prompt in gone)
+    queue = tuple(prompt for prompt in state.queue if prompt not in gone)
+    return evolve(state, queue=queue, doomed=state.doomed | unwritten)
+
+
+def _cancelled(prompt: Waiting) -> do.End:
+    return do.End(prompt, PromptState.CANCELLED, stop_reason="cancelled")
+
+
+# -- clients ----------------------------------------------------------------
+
+
+def _on_client(state: State, message: msg.Attach | msg.Detach, effects: Effects) -> State:
+    if isinstance(message, msg.Detach):
+        effects.append(do.Dismiss(message.client))
+        return evolve(state, clients=state.clients - {message.client})
+    if state.phase is Phase.CLOSING:
+        effects.append(do.CarryOver(message))
+        return state
+    effects.append(do.Admit(message))
+    return evolve(state, clients=state.clients | {message.client})
+
+
+# -- release, suspension, resources -------------------------------------------
+
+
+def _on_release(state: State, message: msg.Release, effects: Effects) -> State:
+    if state.busy:
+        effects.append(do.Answer(message.reply, "busy"))
+        return state
+    if state.release is not None:
+        replies = (*state.release.replies, message.reply)
+        return evolve(state, release=evolve(state.release, replies=replies))
+    if state.resident is None or state.phase is Phase.CLOSING:
+        effects.append(do.Answer(message.reply, "already released"))
+        return state
+    effects.append(do.GiveBack())
+    return evolve(state, phase=Phase.RELEASING, release=Releasing(message.cause, (message.reply,)))
+
+
+def _on_release_ended(session: str, state: State, effects: Effects) -> State:
+    if state.release is None:
+        return state  # a close did it meanwhile
+    cause = state.release.cause
+    effects.append(do.Forget(cause))
+    effects.append(do.Tell(notices.Released(session, cause)))
+    effects.extend(do.Answer(reply, "released") for reply in state.release.replies)
+    phase = Phase.CLOSING if state.phase is Phase.CLOSING else Phase.IDLE
+    return evolve(state, phase=phase, resident=None, release=None, released_for=cause)
+
+
+def _on_suspend(state: State, message: msg.Suspend, effects: Effects) -> State:
+    state = evolve(
+        state,
+        suspended=message.suspended,
+        quarantined=state.quarantined and message.suspended,
+    )
+    effects.append(do.KeepSuspended(state.suspended, state.quarantined))
+    effects.append(do.Answer(message.reply, state.name))
+    return state
+
+
+def _on_resource_ended(
+    session: str, state: State, message: msg.ResourceEnded, effects: Effects
+) -> State:
+    if message.report.error is not None:
+        what = f"resource {message.kind}"
+        effects.append(do.Tell(notices.Crashed(session, what, repr(message.report.error))))
+    return evolve(state, resources=state.resources - {message.kind})
+
+
+# -- the ends of parts --------------------------------------------------------
+
+
+def _on_build_ended(session: str, state: State, message: msg.BuildEnded, effects: Effects) -> State:
+    report = message.report
+    if report.how == "done":
+        signature = report.value
+        assert isinstance(signature, str)
+        reason = _rebuild_reason(state)
+        effects.append(do.Tell(notices.Built(session, reason)))
+        state = evolve(state, resident=signature, built_before=True, released_for=None)
+        if state.phase is Phase.BUILDING and state.stopping is None:
+            return _run(state, effects, cached=False)
+    return _end_current(state, effects, report.error, turn=False)
+
+
+def _rebuild_reason(state: State) -> str | None:
+    if not state.built_before:
+        return None
+    return "configuration" if state.released_for == "rebuild" else "released"
+
+
+def _on_turn_ended(state: State, message: msg.TurnPartEnded, effects: Effects) -> State:
+    report = message.report
+    stop_reason = report.value if report.how == "done" else None
+    assert stop_reason is None or isinstance(stop_reason, str)
+    return _end_current(state, effects, report.error, turn=True, stop_reason=stop_reason)
+
+
+def _end_current(
+    state: State,
+    effects: Effects,
+    error: Exception | None,
+    *,
+    turn: bool,
+    stop_reason: str | None = None,
+) -> State:
+    prompt = state.current
+    if prompt is None:
+        return state
+    if stop_reason is not None:
+        end = do.End(prompt, PromptState.ANSWERED, stop_reason=stop_reason, turn=turn)
+    elif error is not None and state.stopping is None:
+        end = do.End(prompt, PromptState.FAILED, error=error, turn=turn)
+    else:
+        end = do.End(prompt, PromptState.CANCELLED, stop_reason="cancelled", turn=turn)
+    effects.append(end)
+    if state.close is not None:
+        ending = state.close.ending | {prompt.number}
+        return evolve(state, current=None, close=evolve(state.close, ending=ending))
+    return evolve(state, phase=Phase.ENDING)
+
+
+def _on_prompt_ended(
+    session: str, state: State, message: msg.PromptEnded, effects: Effects
+) -> State:
+    current = state.current is not None and state.current.number == message.number
+    if message.turn or current:
+        ended = notices.TurnEnded(session, message.state, message.stop_reason)
+        effects.append(do.Tell(ended))
+    if state.close is not None:
+        ending = state.close.ending - {message.number}
+        state = evolve(state, close=evolve(state.close, ending=ending))
+    if current:
+        phase = Phase.IDLE if state.phase is Phase.ENDING else state.phase
+        return evolve(state, phase=phase, current=None, stopping=None)
+    return state

@@ -1,0 +1,181 @@
+"""A running turn: the world as its agent sees it, and its inactivity clock.
+
+The watchdog is a cancel scope whose deadline every sign of life moves on: no
+timer task, no polling, and a turn that is stopped for its silence fails with the
+reason (row A4) instead of being cancelled from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+from attrs import frozen
+
+from hermes.actors.session.activity import Activity, begin
+from hermes.actors.session.notices import Notify, ToolCalled
+from hermes.actors.session.publisher import Publisher
+from hermes.actors.session.state import Waiting
+from hermes.errors import TurnFailed
+from hermes.messages.updates import TurnRestarted, Update, UserMessage, split_text
+from hermes.ports.agent import Agent, TurnEnd, TurnInput
+from hermes.ports.resource import TaskResource
+from hermes.ports.store import BeginTurn, EndTool, StartTool, Store, ToolRow, ToolsOf
+from hermes.ports.world import World
+
+
+@frozen
+class TurnSeams:
+    """What a turn reaches the world through.
+
+    `inactivity` gives today's limit in seconds, None for none; `slots` bounds the
+    turns of the whole daemon, None for no bound.
+    """
+
+    store: Store
+    world: World
+    notify: Notify
+    resource: Callable[[str], Awaitable[TaskResource]]
+    inactivity: Callable[[], float | None]
+    slots: trio.Semaphore | None = None
+
+
+class Turn:
+    """One turn of one session: the `TurnIO` of its agent.
+
+    Args:
+        session: the session's id.
+        prompt: what it answers.
+        publisher: the way of its updates.
+        seams: its world.
+        cached: whether the agent has served before.
+        interrupted: the clock of the turn that this one interrupts.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        prompt: Waiting,
+        publisher: Publisher,
+        seams: TurnSeams,
+        *,
+        cached: bool,
+        interrupted: Activity | None,
+    ) -> None:
+        self.prompt = prompt
+        self.activity = begin(seams.world.now(), cached=cached, interrupted=interrupted)
+        self.messages: list[bytes] = []
+        self.queued = False
+        self._session = session
+        self._publisher = publisher
+        self._seams = seams
+        self._tools: dict[str, str] = {}
+        self._watchdog = trio.CancelScope()
+
+    # -- the session's side ---------------------------------------------------
+
+    async def run(self, agent: Agent) -> str:
+        """Run it; returns the stop reason.
+
+        Raises:
+            TurnFailed: it showed no sign of life for too long.
+            ModelError: the provider gave no whole answer.
+        """
+        slots = self._seams.slots
+        if slots is None:
+            return await self._run(agent)
+        self.queued = True
+        async with slots:
+            self.queued = False
+            return await self._run(agent)
+
+    async def _run(self, agent: Agent) -> str:
+        message_id = self._seams.world.new_id("msg")
+        tools = await self._begin(message_id)
+        self._move_watchdog()
+        end: TurnEnd | None = None
+        with self._watchdog:
+            end = await agent.turn(
+                TurnInput(
+                    text=self.prompt.text,
+                    message_id=message_id,
+                    answer_id=self._seams.world.new_id("msg"),
+                    reasoning=self.prompt.reasoning,
+                    interrupted_tools=tools,
+                ),
+                self,
+            )
+        if end is None:
+            raise self._silent()
+        return end.stop_reason
+
+    async def _begin(self, message_id: str) -> Sequence[ToolRow]:
+        """Write that the turn runs, with the user's message, before anything else of it."""
+        prompt = self.prompt
+        restarted = prompt.attempts > 0
+        user = [
+            UserMessage(piece, message_id, prompt.client_id, first=not place)
+            for place, piece in enumerate(split_text(prompt.text) or [""])
+        ]
+        self._publisher.sender = prompt.sinks[0].client if prompt.sinks else None
+        self._publisher.commit(
+            lambda rows, reserve: BeginTurn(self._session, prompt.number, rows, reserve),
+            lambda _: None,
+            *([TurnRestarted(prompt.client_id)] if restarted else user),
+        )
+        if not restarted:
+            return []
+        return await self._seams.store.run(ToolsOf(self._session, prompt.number))
+
+    def _silent(self) -> TurnFailed:
+        limit = self._seams.inactivity() or 0.0
+        text = f"the turn was stopped: no sign of life for {limit:g} s after: {self.activity.what}"
+        self.record(json.dumps({"role": "assistant", "content": f"[{text}]"}).encode())
+        return TurnFailed(text, reason="inactivity", retryable=True)
+
+    def _move_watchdog(self) -> None:
+        limit = self._seams.inactivity()
+        self._watchdog.deadline = math.inf if limit is None else self.activity.last + limit
+
+    # -- the agent's side -----------------------------------------------------
+
+    async def emit(self, *updates: Update) -> None:
+        """See `TurnIO.emit`."""
+        self._publisher.emit(*updates)
+        await self._publisher.room()
+
+    def alive(self, what: str) -> None:
+        """See `TurnIO.alive`."""
+        self.activity = self.activity.alive(self._seams.world.now(), what)
+        self._move_watchdog()
+
+    def model_called(self) -> int:
+        """See `TurnIO.model_called`."""
+        self.activity = self.activity.model_called()
+        return self.activity.model_calls
+
+    def record(self, message: bytes) -> None:
+        """See `TurnIO.record`."""
+        self.messages.append(message)
+
+    async def tool_started(self, call_id: str, name: str, arguments: str) -> None:
+        """See `TurnIO.tool_started`."""
+        at = self._seams.world.wall()
+        await self._seams.store.run(
+            StartTool(self._session, self.prompt.number, call_id, name, arguments, at)
+        )
+        self._tools[call_id] = name
+        self._seams.notify(ToolCalled(self._session, call_id, name, "started"))
+
+    async def tool_ended(self, call_id: str, result: str) -> None:
+        """See `TurnIO.tool_ended`."""
+        at = self._seams.world.wall()
+        await self._seams.store.run(EndTool(self._session, self.prompt.number, call_id, result, at))
+        name = self._tools.pop(call_id, "")
+        self._seams.notify(ToolCalled(self._session, call_id, name, "ended"))
+
+    async def resource(self, kind: str) -> TaskResource:
+        """See `TurnIO.resource`."""
+        return await self._seams.resource(kind)

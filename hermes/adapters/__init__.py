@@ -1,0 +1,1 @@
+"""The edges, each behind a narrow port."""

@@ -1,0 +1,1 @@
+"""The wire: one port for ACP clients, operators and health checks."""

@@ -1,0 +1,153 @@
+"""One websocket, framed as JSON-RPC: a reader, a writer, a keepalive.
+
+The reader always reads, so pings are answered and a cancel is heard while a turn
+runs; it hands each frame to its peer's protocol and never waits for a turn.  The
+writer is the only one who sends, with a deadline of its own: a send that was cut
+may have left half a frame, so it drops the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from hermes.actors import Deadline
+from hermes.adapters.websocket.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+#: Seconds between pings, and until one must be answered: protocol.md.
+PING_EVERY = 20.0
+PONG_WITHIN = 25.0
+
+#: Seconds for one frame of at most 1 MiB to be taken by the peer's network; far
+#: slower than any line that a person would chat over.
+SEND_SECONDS = 30.0
+
+#: Seconds for the close handshake before the socket is dropped.
+CLOSE_SECONDS = 2.0
+
+#: RFC 6455, 7.4.1: what a close frame says.
+GOING_AWAY, POLICY, TOO_BIG = 1001, 1008, 1009
+
+
+class Peer(Protocol):
+    """What speaks over a link: ACP or control."""
+
+    async def received(self, text: str) -> None:
+        """Take one text frame; must not raise, must not wait for a turn."""
+        ...
+
+    def gone(self) -> None:
+        """The connection is over: detach from everything."""
+        ...
+
+
+class Link:
+    """One accepted websocket.
+
+    Args:
+        socket: the websocket, accepted.
+        stream: the stream under it, which is dropped where a handshake does no good.
+        deadline: the process's deadline.
+        max_frame: bytes that one frame may have.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocketConnection,
+        stream: trio.abc.Stream,
+        deadline: Deadline,
+        max_frame: int,
+    ) -> None:
+        self.outbox = Outbox(self._overflowed)
+        self.ignored = 0
+        self._socket = socket
+        self._stream = stream
+        self._deadline = deadline
+        self._max_frame = max_frame
+        self._ending: tuple[int, str] | None = None
+        self._scope = trio.CancelScope()
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection: nothing more is read, what waits is sent if it can be."""
+        if self._ending is None:
+            self._ending = (code, reason)
+            self._scope.cancel()
+
+    async def serve(self, peer: Peer) -> None:
+        """Speak until either side closes.
+
+        **Cancellation**: the peer is told 1001, the socket is closed.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    nursery.start_soon(self._keep_alive)
+                    await self._read(peer)
+                    nursery.cancel_scope.cancel()
+        finally:
+            peer.gone()
+            await self._close()
+
+    async def _read(self, peer: Peer) -> None:
+        while True:
+            try:
+                message = await self._socket.get_message()
+            except ConnectionClosed:
+                return
+            if isinstance(message, bytes):
+                self.ignored += 1
+            elif len(message) * 4 > self._max_frame and len(message.encode()) > self._max_frame:
+                self.end(TOO_BIG, f"a frame has at most {self._max_frame} bytes")
+                await trio.lowlevel.checkpoint()
+            else:
+                await peer.received(message)
+
+    async def _write(self) -> None:
+        while True:
+            for frame in await self.outbox.take():
+                try:
+                    with trio.fail_after(SEND_SECONDS):
+                        await self._socket.send_message(frame)
+                except (ConnectionClosed, trio.TooSlowError):
+                    await trio.aclose_forcefully(self._stream)
+                    self._scope.cancel()
+                    return
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await trio.sleep(PING_EVERY)
+            try:
+                with trio.fail_after(PONG_WITHIN):
+                    await self._socket.ping()
+            except ConnectionClosed:
+                return
+            except trio.TooSlowError:
+                log.info("a half open connection is dropped: no pong in %g s", PONG_WITHIN)
+                await trio.aclose_forcefully(self._stream)
+                self._scope.cancel()
+                return
+
+    def _overflowed(self) -> None:
+        log.info("a client that does not read is dropped")
+        self.end(POLICY, "slow consumer")
+
+    async def _close(self) -> None:
+        """Say what is left to say and close, within a deadline of its own."""
+        code, reason = self._ending or (GOING_AWAY, "the daemon is stopping")
+        with self._deadline.shield(CLOSE_SECONDS):
+            self.outbox.close()
+            try:
+                if code == GOING_AWAY:
+                    for frame in await self.outbox.take():
+                        await self._socket.send_message(frame)
+                await self._socket.aclose(code, reason)
+            except ConnectionClosed:
+                return
+        with self._deadline.shield(CLOSE_SECONDS):
+            await trio.aclose_forcefully(self._stream)

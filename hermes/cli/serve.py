@@ -1,0 +1,56 @@
+"""`hermes serve`: the daemon in the foreground, with a chat beside it where asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import trio
+
+from hermes.cli.chat import ACP_PATH, DEFAULT_KEY, converse
+from hermes.cli.discovery import find_daemon, read_token
+from hermes.config import ConfigPlace, load_settings, prepare_state_dir
+from hermes.daemon.main import DaemonOptions, run_daemon
+
+
+def serve(
+    state_dir: Path,
+    config: ConfigPlace,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    chat: bool,
+) -> int:
+    """Run a daemon until it is told to stop; returns the exit code.
+
+    `flags` are settings by their dotted keys.
+
+    Raises:
+        ConfigError, StartError: the one line for standard error.
+    """
+    loaded = load_settings(flags=flags, environ=environ, path=config.path, required=config.required)
+    prepare_state_dir(state_dir)
+    options = DaemonOptions(
+        state_dir=state_dir, loaded=loaded, config=config, flags=flags, environ=environ
+    )
+    return trio.run(_serve, options, state_dir, chat)
+
+
+async def _serve(options: DaemonOptions, state_dir: Path, chat: bool) -> int:
+    """The daemon; with a chat, it stops when the person leaves."""
+    code = 0
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run_daemon, options)
+        if chat:
+            code = await converse(
+                find_daemon(state_dir).url(ACP_PATH),
+                read_token(state_dir, "session"),
+                DEFAULT_KEY,
+                stdin=sys.stdin,
+                stdout=sys.stdout,
+                stderr=sys.stderr,
+                interactive=sys.stdin.isatty(),
+            )
+            nursery.cancel_scope.cancel()
+    return code

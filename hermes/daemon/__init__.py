@@ -1,0 +1,1 @@
+"""The composition root: every real part, plugged into its seam."""

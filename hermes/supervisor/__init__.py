@@ -1,0 +1,1 @@
+"""The supervisor: which sessions live, whose agents stay resident, what operators see."""

@@ -105,6 +105,8 @@ class Turn:
                 self._record_answer(reply)
                 return stop_reason or "end_turn"
             await self._use_tools(reply)
+            for text in self._io.steered():
+                self._record(user_message(text))
         return "max_turn_requests"
 
     # -- the model ------------------------------------------------------------

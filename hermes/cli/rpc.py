@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import outcome
 import trio
@@ -19,10 +20,8 @@ from attrs import define, field, frozen
 from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
-    DisconnectionTimeout,
-    HandshakeError,
     WebSocketConnection,
-    open_websocket_url,
+    wrap_client_stream,
 )
 
 from hermes.cli.exits import CommandFailed, NoDaemon, unwrapped
@@ -194,33 +193,59 @@ async def open_rpc(url: str, token: str, receive: Receive = refuse_all) -> Async
         NoDaemon: nothing listens there.
         CommandFailed: it refused the token, or is no daemon.
 
+    The stream is opened here and not by trio-websocket, whose own way leaves the
+    socket of a refused handshake open.
+
     **Resources**: leaving the context closes the connection.
     """
+    place = urlsplit(url)
     try:
-        async with open_websocket_url(
-            url,
-            extra_headers=[(b"Authorization", f"Bearer {token}".encode())],
-            message_queue_size=MESSAGE_QUEUE,
-            max_message_size=MAX_FRAME_BYTES,
-            connect_timeout=CONNECT_SECONDS,
-            disconnect_timeout=CLOSE_SECONDS,
-        ) as websocket:
+        async with (
+            await _connect(url, place.hostname or "", place.port or 0) as stream,
+            trio.open_nursery() as nursery,
+        ):
+            websocket = await _shake_hands(nursery, stream, url, token)
             rpc = Rpc(websocket, receive)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(rpc.read)
-                nursery.start_soon(rpc.write)
+            nursery.start_soon(rpc.read)
+            nursery.start_soon(rpc.write)
+            try:
                 yield rpc
-                nursery.cancel_scope.cancel()
-    except ConnectionRejected as rejected:
-        raise CommandFailed(_rejection(url, rejected.status_code)) from rejected
-    except DisconnectionTimeout:
-        return  # it did not say goodbye; everything before was done
-    except HandshakeError as error:
-        raise NoDaemon(f"nothing listens at {url}; start a daemon with: hermes serve") from error
-    except ConnectionClosed as closed:
-        raise CommandFailed(f"what listens at {url} is no Hermes daemon") from closed
+            finally:
+                with trio.move_on_after(CLOSE_SECONDS):
+                    await websocket.aclose()
+            nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise unwrapped(group) from group.__cause__
+        error = unwrapped(group)
+        if isinstance(error, ConnectionRejected):  # raised by trio-websocket's own task
+            raise CommandFailed(_rejection(url, error.status_code)) from error
+        raise error from error.__cause__
+
+
+async def _connect(url: str, host: str, port: int) -> trio.SocketStream:
+    try:
+        with trio.fail_after(CONNECT_SECONDS):
+            return await trio.open_tcp_stream(host, port)
+    except (OSError, trio.TooSlowError) as error:
+        raise NoDaemon(f"nothing listens at {url}; start a daemon with: hermes serve") from error
+
+
+async def _shake_hands(
+    nursery: trio.Nursery, stream: trio.SocketStream, url: str, token: str
+) -> WebSocketConnection:
+    place = urlsplit(url)
+    try:
+        with trio.fail_after(CONNECT_SECONDS):
+            return await wrap_client_stream(
+                nursery,
+                stream,
+                place.netloc,
+                place.path,
+                extra_headers=[(b"Authorization", f"Bearer {token}".encode())],
+                message_queue_size=MESSAGE_QUEUE,
+                max_message_size=MAX_FRAME_BYTES,
+            )
+    except (ConnectionClosed, trio.TooSlowError) as error:
+        raise CommandFailed(f"what listens at {url} is no Hermes daemon") from error
 
 
 def _rejection(url: str, status: int) -> str:

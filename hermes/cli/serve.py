@@ -10,6 +10,8 @@ import trio
 
 from hermes.cli.chat import ACP_PATH, DEFAULT_KEY, converse
 from hermes.cli.discovery import find_daemon, read_token
+from hermes.cli.exits import ExitCode, unwrapped
+from hermes.cli.rpc import ConnectionLost
 from hermes.config import ConfigPlace, load_settings, prepare_state_dir
 from hermes.daemon.main import DaemonOptions, run_daemon
 
@@ -32,7 +34,7 @@ def serve(
     loaded = load_settings(flags=flags, environ=environ, path=config.path, required=config.required)
     prepare_state_dir(state_dir)
     options = DaemonOptions(
-        state_dir=state_dir, loaded=loaded, config=config, flags=flags, environ=environ
+        state_dir=state_dir, loaded=loaded, config=config, flags=flags, environ=environ, chat=chat
     )
     return trio.run(_serve, options, state_dir, chat)
 
@@ -40,17 +42,31 @@ def serve(
 async def _serve(options: DaemonOptions, state_dir: Path, chat: bool) -> int:
     """The daemon; with a chat, it stops when the person leaves."""
     code = 0
-    async with trio.open_nursery() as nursery:
-        await nursery.start(run_daemon, options)
-        if chat:
-            code = await converse(
-                find_daemon(state_dir).url(ACP_PATH),
-                read_token(state_dir, "session"),
-                DEFAULT_KEY,
-                stdin=sys.stdin,
-                stdout=sys.stdout,
-                stderr=sys.stderr,
-                interactive=sys.stdin.isatty(),
-            )
-            nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(run_daemon, options)
+            if chat:
+                code = await _chat(state_dir)
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise unwrapped(group) from group.__cause__
     return code
+
+
+async def _chat(state_dir: Path) -> int:
+    """The chat beside the daemon; a daemon that was told to stop ends it, which is no failure."""
+    interactive = sys.stdin.isatty()
+    try:
+        return await converse(
+            find_daemon(state_dir).url(ACP_PATH),
+            read_token(state_dir, "session"),
+            DEFAULT_KEY,
+            stdin=sys.stdin,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            interactive=interactive,
+        )
+    except ConnectionLost:
+        if not interactive:
+            raise  # the prompt in the pipe was not answered
+        return ExitCode.DONE

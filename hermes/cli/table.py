@@ -51,7 +51,7 @@ def cell(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        if name in DURATIONS:
+        if name in DURATIONS and isinstance(value, float):  # evictions.idle is a count
             return duration(value)
         if name in TIMES:
             return moment(value)

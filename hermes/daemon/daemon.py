@@ -18,9 +18,9 @@ import trio
 from attrs import define, field, frozen
 
 from hermes.actors import Deadline, ServiceNursery, open_service_nursery
-from hermes.actors.session.messages import GoOn, Message
+from hermes.actors.session.messages import GoOn
 from hermes.actors.session.seams import Gauge, SessionSeams
-from hermes.adapters.websocket.desk import Desk, InactivityLimit, Process
+from hermes.adapters.websocket.desk import Desk, Drained, InactivityLimit, Lifecycle, Process
 from hermes.adapters.websocket.front import Front
 from hermes.adapters.websocket.gate import Doors, Grants
 from hermes.daemon.recovery import recover
@@ -33,7 +33,7 @@ from hermes.ports.world import World
 from hermes.supervisor.directory import Directory
 from hermes.supervisor.events import Events
 from hermes.supervisor.residency import Limits
-from hermes.supervisor.supervisor import Ended, Quarantined, Quiet, Supervisor
+from hermes.supervisor.supervisor import Ended, GetStatus, Quarantined, Quiet, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -206,9 +206,26 @@ class Daemon:
                 )
                 task_status.started()
                 await self._stop.wait()
-                with trio.move_on_after(self._drain):
-                    await supervisor.ref.ask(Quiet(), control=True)
+                await self._wait_drained(supervisor, self._drain)
                 sessions.cancel_scope.cancel()
+
+    async def _wait_drained(self, supervisor: Supervisor, seconds: float | None) -> Drained:
+        """Refuse prompts, and wait for the turns that run."""
+        self._switches.draining = True
+        limit = self._parts.bounds.drain if seconds is None else seconds
+        before = (await supervisor.ref.ask(GetStatus(), control=True)).busy
+        with trio.move_on_after(limit):
+            await supervisor.ref.ask(Quiet(), control=True)
+            return Drained(before, 0)
+        left = (await supervisor.ref.ask(GetStatus(), control=True)).busy
+        return Drained(max(before - left, 0), left)
+
+    def _resume(self, directory: Directory) -> None:
+        """Take prompts again, the ones that waited out the drain first; not during a stop."""
+        if not self._stop.is_set():
+            self._switches.draining = False
+            for session in directory.live:
+                directory.tell_live(session, GoOn())
 
     def _seams(self, directory: Directory, supervisor: Supervisor, gauge: Gauge) -> SessionSeams:
         parts, bounds = self._parts, self._parts.bounds
@@ -243,7 +260,12 @@ class Daemon:
             gauge=gauge,
             process=self._parts.process,
             inactivity=InactivityLimit(lambda: self._switches.inactivity, set_inactivity),
-            draining=lambda: self._switches.draining,
+            lifecycle=Lifecycle(
+                draining=lambda: self._switches.draining,
+                drain=lambda seconds: self._wait_drained(supervisor, seconds),
+                resume=lambda: self._resume(directory),
+                stop=self.stop,
+            ),
             is_directory=self._parts.is_directory,
         )
 
@@ -259,10 +281,3 @@ class Daemon:
 def _tell(supervisor: Supervisor, message: Ended | Quarantined) -> None:
     if supervisor.mailbox.closed is None:
         supervisor.mailbox.control(message)
-
-
-def go_on(directory: Directory) -> None:
-    """Tell every live session that prompts are taken again."""
-    message: Message = GoOn()
-    for session in directory.live:
-        directory.tell_live(session, message)

@@ -63,6 +63,13 @@ class TurnIO(Protocol):
         """Add a message to the conversation; kept when the turn ends, however it ends."""
         ...
 
+    def steered(self) -> Sequence[str]:
+        """What users said meanwhile to steer the turn, each once, in order.
+
+        To be asked for when tool calls are over, and put before the next model call.
+        """
+        ...
+
     async def tool_started(self, call_id: str, name: str, arguments: str) -> None:
         """Journal a tool call; when this returns, its start is on disk (row D3).
 

@@ -14,10 +14,11 @@ import trio
 from attrs import define, evolve, field
 
 from hermes.actors import ActorClosed, Intensity, Mailbox
-from hermes.actors.session.messages import Message, Offer
+from hermes.actors.session.messages import Close, Message, Offer
 from hermes.actors.session.seams import Carried, SessionSeams
 from hermes.actors.session.session import Session
-from hermes.ports.store import SetSuspended
+from hermes.errors import UnknownSession
+from hermes.ports.store import DeleteSession, SetSuspended
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class _Life:
     mailbox: Mailbox[Message]
     successor: Mailbox[Message] | None = None
     intensity: Intensity = field(factory=Intensity)
+    over: trio.Event = field(factory=trio.Event)
 
 
 class Directory:
@@ -58,6 +60,7 @@ class Directory:
         self._quarantined = quarantined
         self._ended = ended
         self._lives: dict[str, _Life] = {}
+        self._buried: set[str] = set()
 
     @property
     def live(self) -> tuple[str, ...]:
@@ -71,7 +74,10 @@ class Directory:
 
         Raises:
             MailboxFull: an offer found no room; nothing was sent.
+            UnknownSession: the session is being deleted; nothing was sent.
         """
+        if session in self._buried:
+            raise UnknownSession(session)
         life = self._lives.get(session)
         if life is None:
             life = self._lives[session] = _Life(self._mailbox())
@@ -88,11 +94,26 @@ class Directory:
         self._put(life, message)
         return True
 
-    def wake(self, session: str) -> None:
-        """Start a session's actor if it has none: it takes up what is on its disk."""
-        if session not in self._lives:
-            life = self._lives[session] = _Life(self._mailbox())
-            self._nursery.start_soon(self._live, session, life, name=f"session {session}")
+    async def bury(self, session: str) -> None:
+        """Close a session and forget it, for good.
+
+        Raises:
+            UnknownSession: it is being deleted already, or there is none.
+            StoreError: it is closed, and still there.
+
+        **Cancellation**: it is closed, or being closed, and still there.
+        """
+        if session in self._buried:
+            raise UnknownSession(session)
+        self._buried.add(session)
+        try:
+            life = self._lives.get(session)
+            if life is not None:
+                self._put(life, Close("delete"))
+                await life.over.wait()
+            await self._seams.store.run(DeleteSession(session))
+        finally:
+            self._buried.discard(session)
 
     def _put(self, life: _Life, message: Message) -> None:
         try:
@@ -113,12 +134,16 @@ class Directory:
                 carried = await Session(session, life.mailbox, self._seams, carried).run()
                 if carried.crash is not None:
                     carried = self._crashed(session, life, carried, carried.crash)
+                if session in self._buried:
+                    _refuse(carried, UnknownSession(session))
+                    return
                 if life.successor is None and not carried.nonempty:
                     return
                 life.mailbox = life.successor or self._mailbox()
                 life.successor = None
         finally:
             del self._lives[session]
+            life.over.set()
             for mailbox in (life.mailbox, life.successor):
                 if mailbox is not None:
                     mailbox.close("shutdown")
@@ -144,3 +169,12 @@ def _deliver(mailbox: Mailbox[Message], message: Message) -> None:
         mailbox.put_nowait(message)
     else:
         mailbox.control(message)
+
+
+def _refuse(carried: Carried, error: Exception) -> None:
+    """Tell everyone who wanted something of a session that is gone for good."""
+    for message in carried.messages:
+        if isinstance(message, Offer):
+            message.sink.fail(error)
+        else:
+            message.reply.fail(error)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -189,3 +190,19 @@ def test_no_fitting_option_selects_nothing() -> None:
     assert choice({"options": OPTIONS[:1]}, "reject") == {"outcome": {"outcome": "cancelled"}}
     picked = choice({"options": OPTIONS[:1]}, "allow")
     assert picked == {"outcome": {"outcome": "selected", "optionId": "a"}}
+
+
+async def test_something_else_listens(
+    make_console: Callable[..., Any], nursery: trio.Nursery
+) -> None:
+    """A port where something else listens is told as that."""
+
+    async def hello(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await stream.aclose()
+
+    listeners = await nursery.start(partial(trio.serve_tcp, hello, 0, host="127.0.0.1"))
+    url = f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}/acp"
+    with pytest.raises(CommandFailed, match=r"no Hermes daemon \(HTTP 200\)"):
+        await talk(url, "ses", "cli:x", "/tmp", make_console(["x"]))

@@ -58,3 +58,8 @@ def test_cells_cannot_write_to_the_terminal() -> None:
     assert cell("released", ["a", "b"]) == "a, b"
     assert cell("released", []) == "-"
     assert cell("busy", True) == "yes"
+
+
+def test_a_count_is_no_duration() -> None:
+    """Durations are floats on the wire, so a count of the same name stays a count."""
+    assert (cell("idle", 4.0), cell("idle", 4)) == ("4s", "4")

@@ -23,6 +23,7 @@ class KeptTurnIO:
         self.model_calls = 0
         self.resources: dict[str, TaskResource] = {}
         self.journal_error: Exception | None = None
+        self.steers: list[str] = []
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -52,6 +53,11 @@ class KeptTurnIO:
     def record(self, message: bytes) -> None:
         """Keep the message."""
         self.recorded.append(message)
+
+    def steered(self) -> list[str]:
+        """Give what a test put into `steers`, once."""
+        steers, self.steers = self.steers, []
+        return steers
 
     async def tool_started(self, call_id: str, name: str, arguments: str) -> None:
         """Journal, with a checkpoint before."""

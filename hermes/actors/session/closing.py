@@ -11,6 +11,7 @@ from attrs import evolve
 from hermes.actors.session import effects as do
 from hermes.actors.session import messages as msg
 from hermes.actors.session import notices
+from hermes.actors.session.cancels import cancelled
 from hermes.actors.session.state import Closing, Phase, State
 from hermes.ports.store import PromptState
 
@@ -20,9 +21,7 @@ def on_close(state: State, message: msg.Close, effects: list[do.Effect]) -> Stat
     if state.close is not None:
         replies = (*state.close.replies, message.reply)
         return evolve(state, close=evolve(state.close, replies=replies))
-    effects.extend(
-        do.End(prompt, PromptState.CANCELLED, stop_reason="cancelled") for prompt in state.queue
-    )
+    effects.extend(cancelled(prompt) for prompt in state.queue)
     ending = {prompt.number for prompt in state.queue}
     current = state.current
     if state.phase is Phase.ENDING and current is not None:
@@ -48,10 +47,12 @@ def on_ladder_ended(state: State, message: msg.LadderEnded, effects: list[do.Eff
         effects.append(
             do.End(state.current, PromptState.CANCELLED, stop_reason="cancelled", turn=True)
         )
-        close = evolve(close, ending=close.ending | {state.current.number})
+        effects.extend(cancelled(prompt) for prompt in state.steering)
+        numbers = {state.current.number, *(prompt.number for prompt in state.steering)}
+        close = evolve(close, ending=close.ending | numbers)
     replies = state.release.replies if state.release is not None else ()
     effects.extend(do.Answer(reply, "released") for reply in replies)
-    return evolve(state, current=None, resident=None, release=None, close=close)
+    return evolve(state, current=None, steering=(), resident=None, release=None, close=close)
 
 
 def settle_closing(session: str, state: State, effects: list[do.Effect]) -> State:

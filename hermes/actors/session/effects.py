@@ -83,6 +83,20 @@ class Run:
 
 
 @frozen(eq=False)
+class Steer:
+    """Give a prompt to the turn that runs."""
+
+    prompt: Waiting
+
+
+@frozen(eq=False)
+class Unsteer:
+    """Take a prompt back from the turn, if its model has not got it yet."""
+
+    number: int
+
+
+@frozen(eq=False)
 class Stop:
     """Ask the build or the turn to end."""
 
@@ -183,6 +197,8 @@ Effect = (
     | Dismiss
     | Build
     | Run
+    | Steer
+    | Unsteer
     | Stop
     | End
     | GiveBack

@@ -134,9 +134,10 @@ class BuildEnded:
 
 @frozen(eq=False)
 class TurnPartEnded:
-    """The part that ran a turn ended."""
+    """The part that ran a turn ended; `taken` are the steering prompts that it took in."""
 
     report: PartReport
+    taken: frozenset[int] = frozenset()
 
 
 @frozen(eq=False)

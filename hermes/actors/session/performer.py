@@ -95,6 +95,10 @@ class Performer:
                 self.residence.build(self._row)
             case do.Run():
                 self._run(effect)
+            case do.Steer():
+                self.residence.steer(effect.prompt)
+            case do.Unsteer():
+                self.residence.unsteer(effect.number)
             case do.Stop():
                 self.residence.stop()
             case do.End():

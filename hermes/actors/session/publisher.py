@@ -59,7 +59,7 @@ class Publisher:
         self._writing = False
         self._room: trio.Event | None = None
         self._clients: list[SessionClient] = []
-        self.sender: SessionClient | None = None
+        self._senders: dict[int, SessionClient] = {}
 
     @property
     def last_sent(self) -> int:
@@ -81,11 +81,12 @@ class Publisher:
         """Those who are attached, in the order in which they came."""
         return self._clients
 
-    def emit(self, *updates: Update) -> None:
-        """Number updates; they are written and sent as soon as the disk allows."""
-        for update in updates:
-            self._given += 1
-            self._pending.append((self._given, update))
+    def emit(self, *updates: Update, sender: SessionClient | None = None) -> None:
+        """Number updates; they are written and sent as soon as the disk allows.
+
+        `sender` is the client that said what is in them: it gets a mark instead.
+        """
+        self._number(updates, sender)
         self._write()
 
     async def room(self) -> None:
@@ -101,15 +102,14 @@ class Publisher:
         make: Callable[[Sequence[UpdateRow], int | None], Operation[R]],
         done: Callable[[R], None],
         *updates: Update,
+        sender: SessionClient | None = None,
     ) -> None:
         """Write all that waits, and `updates`, in one commit with something else.
 
         `make` gets the rows and the reservation; `done` is called with the result
         after the updates were sent.
         """
-        for update in updates:
-            self._given += 1
-            self._pending.append((self._given, update))
+        self._number(updates, sender)
         joined, rows, reserve = self._take()
 
         def committed(result: outcome.Maybe[R]) -> None:
@@ -120,6 +120,13 @@ class Publisher:
             done(result.value)
 
         self._store.submit(make(rows, reserve), committed)
+
+    def _number(self, updates: Sequence[Update], sender: SessionClient | None) -> None:
+        for update in updates:
+            self._given += 1
+            self._pending.append((self._given, update))
+            if sender is not None:
+                self._senders[self._given] = sender
 
     def _write(self) -> None:
         if self._writing or not self._pending:
@@ -152,8 +159,9 @@ class Publisher:
     def _send(self, joined: Sequence[Joined]) -> None:
         for one in joined:
             self._sent = one.seq
+            sender = self._senders.pop(one.first_seq, None)
             for client in tuple(self._clients):
-                client.update(self._session, one, sender=client is self.sender)
+                client.update(self._session, one, sender=client is sender)
 
     def _failed(self, error: BaseException) -> None:
         assert isinstance(error, Exception)

@@ -78,7 +78,21 @@ class Residence:
             interrupted=self._interrupted if interrupting else None,
         )
         self.turn = turn
-        self._work = self._start("turn", lambda: turn.run(agent), msg.TurnPartEnded)
+
+        def ended(report: PartReport) -> msg.TurnPartEnded:
+            return msg.TurnPartEnded(report, frozenset(turn.taken))
+
+        self._work = self._start("turn", lambda: turn.run(agent), ended)
+
+    def steer(self, prompt: Waiting) -> None:
+        """Give a prompt to the running turn."""
+        if self.turn is not None:
+            self.turn.steer(prompt)
+
+    def unsteer(self, number: int) -> None:
+        """Take a prompt back, if its model has not got it."""
+        if self.turn is not None:
+            self.turn.unsteer(number)
 
     def stop(self) -> None:
         """Ask the build or the turn to end."""
@@ -169,7 +183,7 @@ class Residence:
         self,
         name: str,
         work: Callable[[], Awaitable[object]],
-        message: type[msg.BuildEnded] | type[msg.TurnPartEnded] | type[msg.ReleaseEnded],
+        message: Callable[[PartReport], msg.Message],
     ) -> Part:
         def ended(report: PartReport) -> None:
             self._post(message(report))

@@ -186,10 +186,9 @@ class Session:
         messages = (*performer.carried, *offers)
         if crash is None:
             return Carried(messages=messages)
-        current = self._state.current
         return Carried(
             messages=messages,
-            prompts=(*((current,) if current else ()), *self._state.queue),
+            prompts=self._state.unanswered,
             clients=tuple(performer.publisher.clients),
             crash=crash,
         )

@@ -74,7 +74,9 @@ class State:
     `resident` is the signature of the agent that holds a model handle, None
     without one.  `queue` are prompts waiting in order, `current` the one that is
     built for, run or ended, `accepting` the offers that the store has not
-    answered, `doomed` those among them that were cancelled meanwhile.  `stopping`
+    answered, `doomed` those among them that were cancelled meanwhile.  `steering` are
+    prompts given to the turn that runs, which may or may not have reached its model,
+    `dropped` the numbers of those that were cancelled meanwhile.  `stopping`
     says why the current turn was asked to end.  `settling` wait until nothing waits.
     """
 
@@ -84,6 +86,8 @@ class State:
     current: Waiting | None = None
     accepting: tuple[Offer, ...] = ()
     doomed: frozenset[Offer] = frozenset()
+    steering: tuple[Waiting, ...] = ()
+    dropped: frozenset[int] = frozenset()
     stopping: str | None = None
     interrupting: bool = False
     release: Releasing | None = None
@@ -125,10 +129,18 @@ class State:
         return str(self.phase.value)
 
     @property
+    def unanswered(self) -> tuple[Waiting, ...]:
+        """Every accepted prompt that this state knows and that has no end yet."""
+        current = (self.current,) if self.current is not None else ()
+        return (*current, *self.steering, *self.queue)
+
+    @property
     def knows(self) -> frozenset[str]:
         """The client ids of all prompts that have no end yet."""
-        prompts = (*self.queue, *((self.current,) if self.current else ()))
-        ids = [prompt.client_id for prompt in (*prompts, *self.accepting)]
+        ids = [
+            *(prompt.client_id for prompt in self.unanswered),
+            *(offer.client_id for offer in self.accepting),
+        ]
         return frozenset(name for name in ids if name is not None)
 
 

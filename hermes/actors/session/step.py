@@ -19,18 +19,18 @@ place that begins a turn or lets the actor go.
 
 from __future__ import annotations
 
-import outcome
 from attrs import evolve
 
-from hermes.actors import MailboxFull
 from hermes.actors.session import effects as do
 from hermes.actors.session import messages as msg
 from hermes.actors.session import notices
+from hermes.actors.session.cancels import cancelled, on_cancel, on_cancel_prompt, stop, stoppable
 from hermes.actors.session.closing import on_close, on_ladder_ended, settle_closing
 from hermes.actors.session.effects import Effect
+from hermes.actors.session.offers import on_committed, on_offer
 from hermes.actors.session.state import Facts, Phase, Releasing, State, Waiting
-from hermes.errors import Interrupted, SessionBusy
-from hermes.ports.store import Accepted, PromptState
+from hermes.errors import Interrupted
+from hermes.ports.store import PromptState
 
 #: Turns that are begun for one prompt: the first, and one more after a crash (row D2).
 ATTEMPTS = 2
@@ -92,18 +92,18 @@ def _decide(
 ) -> State:
     match message:
         case msg.Offer():
-            return _on_offer(session, state, message, facts, effects)
+            return on_offer(session, state, message, facts, effects)
         case msg.Committed():
-            return _on_committed(state, message, effects)
+            return on_committed(state, message, effects)
         case msg.Attach() | msg.Detach():
             return _on_client(state, message, effects)
         case msg.Cancel():
-            return _on_cancel(state, message, effects)
+            return on_cancel(state, message, effects)
         case msg.CancelPrompt():
-            return _on_cancel_prompt(state, message, effects)
+            return on_cancel_prompt(state, message, effects)
         case msg.Interrupt():
-            effects.append(do.Answer(message.reply, _stoppable(state)))
-            return _stop(state, "cancel", effects)
+            effects.append(do.Answer(message.reply, stoppable(state)))
+            return stop(state, "cancel", effects)
         case msg.Release():
             return _on_release(state, message, effects)
         case msg.ReleaseEnded():
@@ -132,138 +132,6 @@ def _decide(
             return _on_turn_ended(state, message, effects)
         case msg.PromptEnded():
             return _on_prompt_ended(session, state, message, effects)
-
-
-# -- prompts ----------------------------------------------------------------
-
-
-def _on_offer(
-    session: str, state: State, offer: msg.Offer, facts: Facts, effects: Effects
-) -> State:
-    if state.phase is Phase.CLOSING:
-        effects.append(do.CarryOver(offer))
-        return state
-    repeated = offer.client_id is not None and offer.client_id in state.knows
-    if not repeated:
-        if offer.when_busy == msg.REJECT and (state.busy or state.depth):
-            effects.append(do.Refuse(offer.sink, SessionBusy("a turn is running")))
-            return state
-        # The one that runs next without waiting takes no place.
-        waiting = state.depth - (0 if state.busy or state.paused else 1)
-        if waiting >= facts.capacity:
-            effects.append(do.Refuse(offer.sink, MailboxFull(facts.capacity)))
-            return state
-    effects.append(do.Tell(notices.Touched(session)))
-    effects.append(do.Accept(offer))
-    return evolve(state, accepting=(*state.accepting, offer))
-
-
-def _on_committed(state: State, message: msg.Committed, effects: Effects) -> State:
-    offer = message.offer
-    doomed = offer in state.doomed
-    state = evolve(
-        state,
-        accepting=tuple(other for other in state.accepting if other is not offer),
-        doomed=state.doomed - {offer},
-    )
-    if isinstance(message.outcome, outcome.Error):
-        error = message.outcome.error
-        assert isinstance(error, Exception)
-        effects.append(do.Refuse(offer.sink, error))
-        return state
-    accepted = message.outcome.value
-    if accepted.existing:
-        if doomed:
-            effects.append(do.AnswerCancelled(offer.sink))
-            return state
-        return _join(state, offer, accepted, effects)
-    prompt = Waiting(
-        accepted.row.number,
-        offer.text,
-        offer.client_id,
-        (offer.sink,),
-        reasoning=offer.reasoning,
-    )
-    if state.close is not None or doomed:
-        effects.append(do.Acknowledge(offer.sink, 0))
-        return _end_unstarted(state, prompt, effects)
-    if offer.when_busy == msg.INTERRUPT and state.busy:
-        effects.append(do.Acknowledge(offer.sink, 0))
-        queue = (prompt, *state.queue)
-        state = evolve(state, queue=queue, interrupting=_stoppable(state))
-        return _stop(state, "interrupt", effects)
-    position = len(state.queue) + (1 if state.busy else 0)
-    effects.append(do.Acknowledge(offer.sink, position))
-    return evolve(state, queue=(*state.queue, prompt))
-
-
-def _end_unstarted(state: State, prompt: Waiting, effects: Effects) -> State:
-    effects.append(_cancelled(prompt))
-    if state.close is None:
-        return state
-    ending = state.close.ending | {prompt.number}
-    return evolve(state, close=evolve(state.close, ending=ending))
-
-
-def _join(state: State, offer: msg.Offer, accepted: Accepted, effects: Effects) -> State:
-    row = accepted.row
-    if row.result is not None:
-        effects.append(do.AnswerKept(offer.sink, row))
-        return state
-    if state.current is not None and state.current.number == row.number:
-        effects.append(do.Acknowledge(offer.sink, 0))
-        return evolve(state, current=state.current.joined(offer.sink))
-    for place, prompt in enumerate(state.queue):
-        if prompt.number == row.number:
-            effects.append(do.Acknowledge(offer.sink, place + (1 if state.busy else 0)))
-            queue = list(state.queue)
-            queue[place] = prompt.joined(offer.sink)
-            return evolve(state, queue=tuple(queue))
-    # It is on disk and this actor does not know it: it was accepted, and this
-    # very message belongs to an actor that crashed.  Take it up at its place.
-    prompt = Waiting(
-        row.number, offer.text, row.client_id, (offer.sink,), row.attempts, offer.reasoning
-    )
-    effects.append(do.Acknowledge(offer.sink, len(state.queue)))
-    queue = sorted((*state.queue, prompt), key=lambda waiting: waiting.number)
-    return evolve(state, queue=tuple(queue))
-
-
-# -- cancels ----------------------------------------------------------------
-
-
-def _stoppable(state: State) -> bool:
-    return state.phase in (Phase.BUILDING, Phase.RUNNING)
-
-
-def _stop(state: State, why: str, effects: Effects) -> State:
-    """Ask the build or turn to end; the first reason stands."""
-    if not _stoppable(state) or state.stopping is not None:
-        return state
-    effects.append(do.Stop())
-    return evolve(state, stopping=why)
-
-
-def _on_cancel(state: State, message: msg.Cancel, effects: Effects) -> State:
-    effects.extend(do.AnswerCancelled(offer.sink) for offer in message.withdrawn)
-    effects.extend(_cancelled(prompt) for prompt in state.queue)
-    state = evolve(state, queue=(), interrupting=False, doomed=frozenset(state.accepting))
-    return _stop(state, "cancel", effects)
-
-
-def _on_cancel_prompt(state: State, message: msg.CancelPrompt, effects: Effects) -> State:
-    effects.extend(do.AnswerCancelled(offer.sink) for offer in message.withdrawn)
-    if state.current is not None and message.sink in state.current.sinks:
-        return _stop(state, "cancel", effects)
-    unwritten = {offer for offer in state.accepting if offer.sink is message.sink}
-    gone = [prompt for prompt in state.queue if message.sink in prompt.sinks]
-    effects.extend(_cancelled(prompt) for prompt in gone)
-    queue = tuple(prompt for prompt in state.queue if prompt not in gone)
-    return evolve(state, queue=queue, doomed=state.doomed | unwritten)
-
-
-def _cancelled(prompt: Waiting) -> do.End:
-    return do.End(prompt, PromptState.CANCELLED, stop_reason="cancelled")
 
 
 # -- clients ----------------------------------------------------------------
@@ -354,7 +222,14 @@ def _on_turn_ended(state: State, message: msg.TurnPartEnded, effects: Effects) -
     report = message.report
     stop_reason = report.value if report.how == "done" else None
     assert stop_reason is None or isinstance(stop_reason, str)
-    return _end_current(state, effects, report.error, turn=True, stop_reason=stop_reason)
+    return _end_current(
+        state,
+        effects,
+        report.error,
+        turn=True,
+        stop_reason=stop_reason,
+        taken=message.taken,
+    )
 
 
 def _end_current(
@@ -364,7 +239,9 @@ def _end_current(
     *,
     turn: bool,
     stop_reason: str | None = None,
+    taken: frozenset[int] = frozenset(),
 ) -> State:
+    """End the current prompt, and those that joined its turn, in the same way."""
     prompt = state.current
     if prompt is None:
         return state
@@ -375,8 +252,17 @@ def _end_current(
     else:
         end = do.End(prompt, PromptState.CANCELLED, stop_reason="cancelled", turn=turn)
     effects.append(end)
+    closing = state.close is not None
+    joined = [other for other in state.steering if other.number in taken]
+    gone = state.dropped if not closing else frozenset(one.number for one in state.steering)
+    late = [other for other in state.steering if other.number not in taken]
+    effects.extend(evolve(end, prompt=other, turn=False) for other in joined)
+    effects.extend(cancelled(other) for other in late if other.number in gone)
+    rest = [other for other in late if other.number not in gone]
+    state = evolve(state, queue=(*rest, *state.queue), steering=(), dropped=frozenset())
     if state.close is not None:
-        ending = state.close.ending | {prompt.number}
+        numbers = {prompt.number, *(one.number for one in (*joined, *late))}
+        ending = state.close.ending | numbers
         return evolve(state, current=None, close=evolve(state.close, ending=ending))
     return evolve(state, phase=Phase.ENDING)
 

@@ -21,6 +21,7 @@ from hermes.actors.session.state import Waiting
 from hermes.errors import TurnFailed
 from hermes.messages.updates import TurnRestarted, Update, UserMessage, split_text
 from hermes.ports.agent import Agent, TurnEnd, TurnInput
+from hermes.ports.client import SessionClient
 from hermes.ports.resource import TaskResource
 from hermes.ports.store import BeginTurn, EndTool, StartTool, Store, ToolRow, ToolsOf
 from hermes.ports.world import World
@@ -71,6 +72,8 @@ class Turn:
         self._session = session
         self._publisher = publisher
         self._seams = seams
+        self.taken: list[int] = []
+        self._steers: list[Waiting] = []
         self._tools: dict[str, str] = {}
         self._watchdog = trio.CancelScope()
 
@@ -90,6 +93,14 @@ class Turn:
         async with slots:
             self.queued = False
             return await self._run(agent)
+
+    def steer(self, prompt: Waiting) -> None:
+        """Have the model told when the tool call in progress is over."""
+        self._steers.append(prompt)
+
+    def unsteer(self, number: int) -> None:
+        """Take a prompt back, if the model was not told yet."""
+        self._steers = [prompt for prompt in self._steers if prompt.number != number]
 
     async def _run(self, agent: Agent) -> str:
         message_id = self._seams.world.new_id("msg")
@@ -115,15 +126,12 @@ class Turn:
         """Write that the turn runs, with the user's message, before anything else of it."""
         prompt = self.prompt
         restarted = prompt.attempts > 0
-        user = [
-            UserMessage(piece, message_id, prompt.client_id, first=not place)
-            for place, piece in enumerate(split_text(prompt.text) or [""])
-        ]
-        self._publisher.sender = prompt.sinks[0].client if prompt.sinks else None
+        user = _user_messages(prompt, message_id)
         self._publisher.commit(
             lambda rows, reserve: BeginTurn(self._session, prompt.number, rows, reserve),
             lambda _: None,
             *([TurnRestarted(prompt.client_id)] if restarted else user),
+            sender=_sender(prompt),
         )
         if not restarted:
             return []
@@ -160,6 +168,15 @@ class Turn:
         """See `TurnIO.record`."""
         self.messages.append(message)
 
+    def steered(self) -> Sequence[str]:
+        """See `TurnIO.steered`."""
+        steers, self._steers = self._steers, []
+        for prompt in steers:
+            self.taken.append(prompt.number)
+            updates = _user_messages(prompt, self._seams.world.new_id("msg"))
+            self._publisher.emit(*updates, sender=_sender(prompt))
+        return [prompt.text for prompt in steers]
+
     async def tool_started(self, call_id: str, name: str, arguments: str) -> None:
         """See `TurnIO.tool_started`."""
         at = self._seams.world.wall()
@@ -179,3 +196,15 @@ class Turn:
     async def resource(self, kind: str) -> TaskResource:
         """See `TurnIO.resource`."""
         return await self._seams.resource(kind)
+
+
+def _user_messages(prompt: Waiting, message_id: str) -> list[Update]:
+    """What a user said, in pieces that fit a frame."""
+    return [
+        UserMessage(piece, message_id, prompt.client_id, first=not place)
+        for place, piece in enumerate(split_text(prompt.text) or [""])
+    ]
+
+
+def _sender(prompt: Waiting) -> SessionClient | None:
+    return prompt.sinks[0].client if prompt.sinks else None

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 import outcome
+import trio
 
 from hermes.actors import ActorClosed
 from hermes.actors.session import messages as msg
@@ -19,19 +20,25 @@ from hermes.adapters.websocket.desk import Desk
 from hermes.adapters.websocket.gate import Grant
 from hermes.adapters.websocket.outbox import Outbox
 from hermes.adapters.websocket.prompts import PendingPrompt
-from hermes.errors import Draining, UnknownSession
+from hermes.adapters.websocket.replay import Replay
+from hermes.errors import CannotReplay, Draining, StoreError, UnknownSession
 from hermes.messages import acp, jsonrpc, results
 from hermes.messages.acp_content import ResourceLink, TextBlock, prompt_text
 from hermes.messages.joined import Joined
 from hermes.messages.jsonrpc import Notification, Request, RequestId, RpcError
 from hermes.messages.notifications import SESSION_UPDATE
 from hermes.ports.client import Attached
-from hermes.ports.store import LoadSession, OpenSession, SessionRow
+from hermes.ports.store import ListSessions, LoadSession, OpenSession, SessionRow
 
 log = logging.getLogger(__name__)
 
 #: What this daemon can do: true capabilities only.
-CAPABILITIES = results.Capabilities(close=True)
+CAPABILITIES = results.Capabilities(
+    load_session=True, list=True, resume=True, close=True, delete=True
+)
+
+#: Rows in one page of `session/list`.
+LIST_PAGE = 100
 
 #: Actors of one session that an attach may meet on their way out: a close and a
 #: crash right after it are two.
@@ -45,9 +52,10 @@ class AcpPeer:
         desk: the daemon.
         grant: what its token allows.
         outbox: where frames to it go.
+        nursery: where replays run, and what else takes time.
     """
 
-    def __init__(self, desk: Desk, grant: Grant, outbox: Outbox) -> None:
+    def __init__(self, desk: Desk, grant: Grant, outbox: Outbox, nursery: trio.Nursery) -> None:
         self._desk = desk
         self._grant = grant
         self._outbox = outbox
@@ -55,9 +63,15 @@ class AcpPeer:
         self._initialized = False
         self._known: dict[str, SessionRow] = {}
         self._attached: set[str] = set()
+        self._nursery = nursery
         self._prompts: dict[RequestId, PendingPrompt] = {}
+        self._replays: dict[str, Replay] = {}
         self._methods: Mapping[str, Callable[[RequestId, acp.AcpParams], Awaitable[None]]] = {
             "session/new": self._new,
+            "session/load": self._load,
+            "session/resume": self._resume,
+            "session/list": self._list,
+            "session/delete": self._delete,
             "session/prompt": self._prompt,
             "session/close": self._close,
         }
@@ -85,8 +99,12 @@ class AcpPeer:
     # -- the session's side ---------------------------------------------------
 
     def update(self, session: str, update: Joined, *, sender: bool) -> None:
-        """Send a numbered update."""
-        self._outbox.put_update(session, update, sender=sender)
+        """Send a numbered update; a replay that is not there yet reads it from the disk."""
+        replay = self._replays.get(session)
+        if replay is not None:
+            replay.missed(update)
+        else:
+            self._outbox.put_update(session, update, sender=sender)
 
     def detached(self, session: str, reason: str) -> None:
         """Tell that a session was closed; a prompt or a load attaches again."""
@@ -134,7 +152,7 @@ class AcpPeer:
         self._known[row.id] = row
 
         def attached(there: Attached) -> None:
-            facts = results.SessionFacts(row.key, opened.existing, there.last_seq, there.state)
+            facts = _facts(row, there, existing=opened.existing)
             self._calls.answer(identity, results.new_result(row.id, facts))
 
         self._attach(row.id, attached, lambda error: self._calls.fail(identity, error))
@@ -145,7 +163,7 @@ class AcpPeer:
         for place, block in enumerate(params.prompt):
             if not isinstance(block, TextBlock | ResourceLink):
                 raise jsonrpc.invalid_params(f"prompt[{place}].type", "text or resource_link")
-        if self._desk.draining():
+        if self._desk.lifecycle.draining():
             raise Draining
         text = prompt_text(params.prompt)
         hermes = params.meta.hermes
@@ -163,6 +181,90 @@ class AcpPeer:
         except Exception:
             self._answered(identity)
             raise
+
+    async def _load(self, identity: RequestId, params: acp.AcpParams) -> None:
+        """Replay all that is kept, then answer."""
+        assert isinstance(params, acp.LoadParams)
+        row = await self._fresh(params.session_id)
+        replay = self._begin_replay(row, row.first_seq - 1)
+
+        def attached(there: Attached) -> None:
+            def answer() -> None:
+                self._calls.answer(identity, results.attach_result(_facts(row, there)))
+
+            self._start_replay(replay, there.last_seq, answer)
+
+        self._attach(row.id, attached, lambda error: self._not_attached(identity, row.id, error))
+
+    async def _resume(self, identity: RequestId, params: acp.AcpParams) -> None:
+        """Answer, then replay what is numbered above `afterSeq`, then go on live."""
+        assert isinstance(params, acp.ResumeParams)
+        after = params.meta.hermes.after_seq
+        row = await self._fresh(params.session_id)
+        if after is not None and not row.first_seq - 1 <= after <= row.last_seq:
+            raise CannotReplay(row.first_seq, row.last_seq)
+        replay = self._begin_replay(row, after) if after is not None else None
+
+        def attached(there: Attached) -> None:
+            self._calls.answer(identity, results.attach_result(_facts(row, there)))
+            if replay is not None:
+                self._start_replay(replay, there.last_seq, lambda: None)
+
+        self._attach(row.id, attached, lambda error: self._not_attached(identity, row.id, error))
+
+    def _not_attached(self, identity: RequestId, session: str, error: Exception) -> None:
+        self._replays.pop(session, None)
+        self._attached.discard(session)
+        self._calls.fail(identity, error)
+
+    def _begin_replay(self, row: SessionRow, after: int) -> Replay:
+        if row.id in self._replays:
+            reason = {"reason": "a replay of this session is still under way"}
+            raise RpcError(jsonrpc.INVALID_REQUEST, "invalid request", reason)
+        # From here on what happens live is left to the replay.
+        replay = self._replays[row.id] = Replay(row.id, after, after)
+        return replay
+
+    def _start_replay(self, replay: Replay, until: int, reached: Callable[[], None]) -> None:
+        replay.latest = max(replay.latest, until)
+
+        async def run() -> None:
+            try:
+                await replay.run(self._desk.store, self._outbox, until, reached)
+            except StoreError:
+                log.exception("session %s cannot be replayed", replay.session)
+                self._outbox.close()
+            finally:
+                self._replays.pop(replay.session, None)
+
+        self._nursery.start_soon(run)
+
+    async def _list(self, identity: RequestId, params: acp.AcpParams) -> None:
+        assert isinstance(params, acp.ListParams)
+        owner = None if self._grant.sees_all else self._grant.principal
+        try:
+            page = await self._desk.store.run(ListSessions(owner, LIST_PAGE, params.cursor))
+        except ValueError as error:
+            raise jsonrpc.invalid_params("cursor", "a cursor of a former page") from error
+        rows = [row for row in page.rows if params.cwd in (None, row.cwd)]
+        sessions = [results.SessionInfo(row.id, row.cwd) for row in rows]
+        self._calls.answer(identity, results.list_result(sessions, page.next_cursor))
+
+    async def _delete(self, identity: RequestId, params: acp.AcpParams) -> None:
+        """Close and forget; it takes as long as a close, so it has a task of its own."""
+        assert isinstance(params, acp.DeleteParams)
+        row = await self._fresh(params.session_id)
+
+        async def delete() -> None:
+            try:
+                await self._desk.directory.bury(row.id)
+            except Exception as error:  # noqa: BLE001 - the boundary: an error is an answer
+                self._calls.fail(identity, error)
+            else:
+                self._known.pop(row.id, None)
+                self._calls.answer(identity, {})
+
+        self._nursery.start_soon(delete)
 
     async def _close(self, identity: RequestId, params: acp.AcpParams) -> None:
         assert isinstance(params, acp.CloseParams)
@@ -192,6 +294,11 @@ class AcpPeer:
             log.debug("a notification is ignored: %s", error)
 
     # -- sessions -------------------------------------------------------------
+
+    async def _fresh(self, session: str) -> SessionRow:
+        """The row as it is on disk now, of a session that this client may reach."""
+        self._known.pop(session, None)
+        return await self._mine(session)
 
     async def _mine(self, session: str) -> SessionRow:
         """The row of a session that this client may reach.
@@ -235,3 +342,7 @@ class AcpPeer:
 
     def _answered(self, identity: RequestId) -> None:
         self._prompts.pop(identity, None)
+
+
+def _facts(row: SessionRow, there: Attached, *, existing: bool = True) -> results.SessionFacts:
+    return results.SessionFacts(row.key, existing, there.last_seq, there.state)

@@ -21,6 +21,7 @@ from hermes.messages.control import ControlParams
 from hermes.messages.jsonrpc import Notification
 from hermes.messages.structure import Unset
 from hermes.ports.store import CountSessions, ListSessions, LoadSession, SessionRow
+from hermes.supervisor.events import Event
 from hermes.supervisor.residency import Limits
 from hermes.supervisor.supervisor import Configure, GetStatus, Status, Sweep
 
@@ -30,6 +31,10 @@ Result = Mapping[str, object]
 
 #: Operators' requests that one connection may have under way; the rest wait unread.
 MAX_AT_ONCE = 64
+
+#: Frames that may wait for an operator before events are left out: the gap shows
+#: in their numbers, and the connection is kept.
+MAX_EVENTS_WAITING = 1000
 
 
 class ControlPeer:
@@ -47,10 +52,14 @@ class ControlPeer:
         self._nursery = nursery
         self._calls = Calls(outbox)
         self._places = trio.Semaphore(MAX_AT_ONCE)
+        self._unlisten: Callable[[], None] | None = None
         self._methods: Mapping[str, Callable[[ControlParams], Awaitable[Result]]] = {
             "supervisor/status": self._status,
             "supervisor/configure": self._configure,
             "supervisor/sweep": self._sweep,
+            "supervisor/drain": self._drain,
+            "supervisor/resume": self._resume_prompts,
+            "supervisor/shutdown": self._shutdown,
             "sessions/list": self._list,
             "sessions/inspect": self._inspect,
             "sessions/release": self._release,
@@ -58,6 +67,10 @@ class ControlPeer:
             "sessions/interrupt": self._interrupt,
             "sessions/suspend": self._suspend,
             "sessions/resume": self._resume,
+            "background/list": self._background,
+            "background/stop": self._stop_background,
+            "events/subscribe": self._subscribe,
+            "events/unsubscribe": self._unsubscribe,
         }
 
     async def received(self, text: str) -> None:
@@ -79,6 +92,7 @@ class ControlPeer:
 
     def gone(self) -> None:
         """The connection is over; what was asked for is done all the same."""
+        self._stop_listening()
         self._outbox.close()
 
     async def _serve(
@@ -120,6 +134,54 @@ class ControlPeer:
         assert isinstance(params, control.SweepParams)
         swept = await self._desk.supervisor.ask(Sweep(params.older_than), control=True)
         return {"released": list(swept.released), "busy": list(swept.busy)}
+
+    async def _drain(self, params: ControlParams) -> Result:
+        assert isinstance(params, control.TimeoutParams)
+        counts = await self._desk.lifecycle.drain(params.timeout)
+        return {"drained": counts.drained, "interrupted": counts.interrupted}
+
+    async def _resume_prompts(self, _: ControlParams) -> Result:
+        self._desk.lifecycle.resume()
+        return {}
+
+    async def _shutdown(self, params: ControlParams) -> Result:
+        assert isinstance(params, control.TimeoutParams)
+        self._desk.lifecycle.stop(params.timeout)
+        return {}
+
+    # -- background work, events ------------------------------------------------
+
+    async def _background(self, _: ControlParams) -> Result:
+        return {"tasks": []}
+
+    async def _stop_background(self, _: ControlParams) -> Result:
+        return {"stopped": False}
+
+    async def _subscribe(self, params: ControlParams) -> Result:
+        assert isinstance(params, control.SubscribeParams)
+        session = (await self._row(params.session)).id if params.session is not None else None
+        kinds = frozenset(kind.value for kind in params.kinds) if params.kinds else None
+
+        def listen(event: Event) -> None:
+            wanted = (session is None or event.session == session) and (
+                kinds is None or event.kind in kinds
+            )
+            if wanted and self._outbox.waiting < MAX_EVENTS_WAITING:
+                frame = jsonrpc.notification_frame("event", views.event(event))
+                self._outbox.put_frame(frame)
+
+        self._stop_listening()
+        self._unlisten = self._desk.events.listen(listen)
+        return {}
+
+    async def _unsubscribe(self, _: ControlParams) -> Result:
+        self._stop_listening()
+        return {}
+
+    def _stop_listening(self) -> None:
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
 
     # -- sessions -------------------------------------------------------------
 

@@ -36,11 +36,32 @@ class InactivityLimit:
 
 
 @frozen
+class Drained:
+    """What became of the turns that ran when a drain began."""
+
+    drained: int
+    interrupted: int
+
+
+@frozen
+class Lifecycle:
+    """What an operator can do with the whole daemon.
+
+    `drain` refuses prompts and waits at most that many seconds (None: as
+    configured) for turns; `resume` takes prompts again; `stop` ends the daemon.
+    """
+
+    draining: Callable[[], bool]
+    drain: Callable[[float | None], Awaitable[Drained]]
+    resume: Callable[[], None]
+    stop: Callable[[float | None], None]
+
+
+@frozen
 class Desk:
     """The daemon, as its connections see it.
 
-    `draining` is whether prompts are refused; `is_directory` looks at the file
-    system without blocking the loop.
+    `is_directory` looks at the file system without blocking the loop.
     """
 
     store: Store
@@ -52,5 +73,5 @@ class Desk:
     gauge: Gauge
     process: Process
     inactivity: InactivityLimit
-    draining: Callable[[], bool]
+    lifecycle: Lifecycle
     is_directory: Callable[[str], Awaitable[bool]]

@@ -164,12 +164,12 @@ class Front:
     async def _speak(self, link: Link, verdict: Admission) -> None:
         self._open += 1
         try:
-            if verdict.path == "/acp":
-                await link.serve(AcpPeer(self.desk, verdict.grant, link.outbox))
-            else:
-                async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as nursery:
+                if verdict.path == "/acp":
+                    await link.serve(AcpPeer(self.desk, verdict.grant, link.outbox, nursery))
+                else:
                     await link.serve(ControlPeer(self.desk, link.outbox, nursery))
-                    nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
         finally:
             self._open -= 1
 

@@ -70,7 +70,7 @@ async def read_head(stream: trio.abc.Stream) -> tuple[Head, bytes] | None:
     with trio.move_on_after(HEAD_SECONDS):
         while True:
             try:
-                data = await stream.receive_some(MAX_HEAD)
+                data = await stream.receive_some(MAX_HEAD - len(received))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return None
             if not data:
@@ -83,7 +83,7 @@ async def read_head(stream: trio.abc.Stream) -> tuple[Head, bytes] | None:
                 raise BadHead(error.error_status_hint, "not an HTTP request") from error
             if isinstance(event, h11.Request):
                 return _head(event), received
-            if len(received) > MAX_HEAD:
+            if len(received) >= MAX_HEAD:
                 raise BadHead(431, "the request's head is too large")
     return None
 

@@ -46,20 +46,23 @@ class Outbox:
         self._items: list[str | _Pending] = []
         self._bytes = 0
         self._ready = trio.Event()
+        self._taken = trio.Event()
         self._closed = False
 
     def put_frame(self, frame: str) -> None:
         """Queue an encoded frame."""
-        self._put(frame, len(frame))
+        self._put(frame, _bytes_of(frame))
 
     def put_update(self, session: str, update: Joined, *, sender: bool) -> None:
         """Queue a numbered update."""
-        self._put(_Pending(session, update, sender), len(joined_text(update)) + ENVELOPE)
+        size = _bytes_of(joined_text(update)) + ENVELOPE
+        self._put(_Pending(session, update, sender), size)
 
     def close(self) -> None:
         """Take nothing more; what waits can still be taken."""
         self._closed = True
         self._ready.set()
+        self._taken.set()
 
     async def take(self) -> list[str]:
         """Wait for something, and take all of it, encoded; nothing once closed and empty.
@@ -71,7 +74,18 @@ class Outbox:
         self._bytes = 0
         if not self._closed:
             self._ready = trio.Event()
+            self._taken.set()
+            self._taken = trio.Event()
         return _encode(items)
+
+    async def room(self, items: int) -> None:
+        """Wait until at most that many items wait, or it is closed; a checkpoint.
+
+        **Cancellation**: nothing has changed.
+        """
+        while len(self._items) > items and not self._closed:
+            await self._taken.wait()
+        await trio.lowlevel.checkpoint()
 
     @property
     def waiting(self) -> int:
@@ -88,6 +102,10 @@ class Outbox:
             self.close()
             self._items = []
             self._overflow()
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _encode(items: list[str | _Pending]) -> list[str]:

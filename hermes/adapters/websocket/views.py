@@ -8,6 +8,7 @@ from hermes.actors import StepReport
 from hermes.actors.session.inspection import Inspection
 from hermes.adapters.websocket.desk import Desk
 from hermes.ports.store import SessionRow, SetSuspended, Store
+from hermes.supervisor.events import Event
 from hermes.supervisor.residency import Limits
 from hermes.supervisor.supervisor import Status
 
@@ -29,7 +30,7 @@ def status(desk: Desk, status: Status, known: int) -> View:
         "uptime": process.uptime(),
         "pid": process.pid,
         "rss": process.rss(),
-        "draining": desk.draining(),
+        "draining": desk.lifecycle.draining(),
         **limits(status.limits, desk.inactivity.get()),
         "sessions": {
             "known": known,
@@ -97,6 +98,17 @@ def inspection(seen: Inspection) -> View:
         "modelRequests": seen.model_requests,
         "lastRelease": {"cause": release.what, "at": release.at} if release else None,
         "lastRebuild": {"reason": rebuild.what, "at": rebuild.at} if rebuild else None,
+    }
+
+
+def event(event: Event) -> View:
+    """One event, as `events/subscribe` sends it."""
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "kind": event.kind,
+        "session": event.session,
+        "data": dict(event.data),
     }
 
 

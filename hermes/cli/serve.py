@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,10 +34,20 @@ def serve(
     """
     loaded = load_settings(flags=flags, environ=environ, path=config.path, required=config.required)
     prepare_state_dir(state_dir)
+    _log_to_stderr(logging.WARNING if chat else logging.INFO)
     options = DaemonOptions(
         state_dir=state_dir, loaded=loaded, config=config, flags=flags, environ=environ, chat=chat
     )
     return trio.run(_serve, options, state_dir, chat)
+
+
+def _log_to_stderr(level: int) -> None:
+    """Log for people; beside a chat only what they must know."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("httpx", "httpcore", "openai", "trio-websocket"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 async def _serve(options: DaemonOptions, state_dir: Path, chat: bool) -> int:

@@ -58,7 +58,10 @@ class ServedStore(Store, Protocol):
 
 @frozen
 class Bounds:
-    """The daemon's limits, from the settings; seconds, None for none."""
+    """The daemon's limits, from the settings; seconds, None for none.
+
+    `reasoning` is the effort that a prompt asks for which names none itself.
+    """
 
     residency: Limits = field(factory=Limits)
     inactivity: float | None = 1800.0
@@ -66,6 +69,7 @@ class Bounds:
     concurrent_turns: int | None = None
     recovery_turns: int = 8
     drain: float = 30.0
+    reasoning: str | None = None
     max_frame: int = 1_048_576
 
 
@@ -242,6 +246,7 @@ class Daemon:
             capacity=bounds.mailbox,
             inactivity=lambda: self._switches.inactivity,
             held=lambda: self._switches.draining,
+            reasoning=lambda: bounds.reasoning,
             slots=slots,
             gauge=gauge,
         )

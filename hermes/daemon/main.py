@@ -149,13 +149,15 @@ async def _parts(options: DaemonOptions, primary: Runtime, deadline: Deadline) -
             rss=resident_bytes,
         ),
         is_directory=_is_directory,
-        bounds=_bounds(settings),
+        bounds=_bounds(options.loaded),
         services=(pools.serve,),
     )
 
 
-def _bounds(settings: Settings) -> Bounds:
-    limits = settings.limits
+def _bounds(loaded: Loaded) -> Bounds:
+    limits, model = loaded.settings.limits, loaded.settings.model
+    # A model that cannot reason refuses the parameter, so the default is not sent.
+    asked = model is not None and loaded.sources.get("model.reasoning") != "default"
     return Bounds(
         residency=Limits(limits.cap, limits.idle_ttl),
         inactivity=limits.inactivity,
@@ -163,7 +165,8 @@ def _bounds(settings: Settings) -> Bounds:
         concurrent_turns=limits.concurrent_turns,
         recovery_turns=limits.recovery_turns,
         drain=limits.drain,
-        max_frame=settings.server.max_frame_bytes,
+        max_frame=loaded.settings.server.max_frame_bytes,
+        reasoning=model.reasoning if model is not None and asked else None,
     )
 
 

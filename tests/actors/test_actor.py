@@ -103,7 +103,6 @@ async def test_asks_fail_when_the_actor_stops() -> None:
             for _ in range(3):
                 nursery.start_soon(ask)
             await wait_all_tasks_blocked()
-        assert trio.current_effective_deadline() > 0
     assert reasons == ["stopped"] * 3
     with pytest.raises(ActorClosed):
         await ref.ask(Total())

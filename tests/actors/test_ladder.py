@@ -124,15 +124,15 @@ async def test_steps_are_asked_for_late(autojump_clock: object) -> None:
     st.lists(
         st.builds(Script, st.floats(0, 9), st.booleans(), st.booleans(), st.booleans()), max_size=9
     ),
-    st.none() | st.floats(0, 30),
+    st.floats(0, 30),
 )
-def test_whatever_happens(scripts: list[Script], cancel_at: float | None) -> None:
+def test_whatever_happens(scripts: list[Script], cancel_at: float) -> None:
     """R3: every step is taken in order and reported, none over 5 s, all within 20 s, and each
     that did not end by itself is killed, once."""
     log: list[str] = []
 
     async def main() -> list[StepReport]:
-        with trio.CancelScope(deadline=trio.current_time() + (cancel_at or 0)):
+        with trio.CancelScope(deadline=trio.current_time() + cancel_at):
             return await descend(steps(log, *scripts), Deadline())
 
     reports = run_virtual(main)
@@ -145,7 +145,6 @@ def test_whatever_happens(scripts: list[Script], cancel_at: float | None) -> Non
         if last is not None:
             expected += [f"stop {report.step}", f"{last} {report.step}"]
     assert [line for line in log if line in expected] == expected
-    assert log.count("x") == 0
     assert len([line for line in log if line.startswith("kill")]) == sum(
         report.outcome in ("failed", "killed") for report in reports
     )

@@ -9,6 +9,7 @@ import h11
 import trio
 from attrs import frozen
 
+#: The key of the example in RFC 6455, 1.3.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 

@@ -66,7 +66,13 @@ class Performer:
         self.publisher = Publisher(row.id, seams.store, row.last_seq, row.reserved, seams.fatal)
         self.resources = Resources(row.task_id, seams.kinds, seams.deadline, self._resource_gone)
         turns = TurnSeams(
-            seams.store, seams.world, seams.notify, self._need, seams.inactivity, seams.slots
+            store=seams.store,
+            world=seams.world,
+            notify=seams.notify,
+            resource=self._need,
+            inactivity=seams.inactivity,
+            reasoning=seams.reasoning,
+            slots=seams.slots,
         )
         self.residence = Residence(seams, turns, post, self.publisher, nursery)
 

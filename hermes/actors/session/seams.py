@@ -24,6 +24,10 @@ def _never() -> bool:
     return False
 
 
+def _none() -> str | None:
+    return None
+
+
 class Gauge:
     """A number that every session adds to: here, the prompts that wait."""
 
@@ -45,6 +49,7 @@ class SessionSeams:
         capacity: prompts that may wait in one session.
         inactivity: today's limit of silence in a turn, in seconds; None for none.
         held: whether the daemon drains, so that no turn may begin.
+        reasoning: today's reasoning effort, for prompts that name none.
         slots: bounds the turns of the whole daemon; None for no bound.
         gauge: the prompts that wait in all sessions together.
     """
@@ -60,6 +65,7 @@ class SessionSeams:
     capacity: int
     inactivity: Callable[[], float | None]
     held: Callable[[], bool] = _never
+    reasoning: Callable[[], str | None] = _none
     slots: trio.Semaphore | None = None
     gauge: Gauge = field(factory=Gauge)
 

@@ -31,8 +31,9 @@ from hermes.ports.world import World
 class TurnSeams:
     """What a turn reaches the world through.
 
-    `inactivity` gives today's limit in seconds, None for none; `slots` bounds the
-    turns of the whole daemon, None for no bound.
+    `inactivity` gives today's limit in seconds, None for none; `reasoning` the
+    effort of a prompt that names none; `slots` bounds the turns of the whole daemon,
+    None for no bound.
     """
 
     store: Store
@@ -40,6 +41,7 @@ class TurnSeams:
     notify: Notify
     resource: Callable[[str], Awaitable[TaskResource]]
     inactivity: Callable[[], float | None]
+    reasoning: Callable[[], str | None]
     slots: trio.Semaphore | None = None
 
 
@@ -113,7 +115,7 @@ class Turn:
                     text=self.prompt.text,
                     message_id=message_id,
                     answer_id=self._seams.world.new_id("msg"),
-                    reasoning=self.prompt.reasoning,
+                    reasoning=self.prompt.reasoning or self._seams.reasoning(),
                     interrupted_tools=tools,
                 ),
                 self,

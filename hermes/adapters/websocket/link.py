@@ -2,13 +2,15 @@
 
 The reader always reads, so pings are answered and a cancel is heard while a turn
 runs; it hands each frame to its peer's protocol and never waits for a turn.  The
-writer is the only one who sends, with a deadline of its own: a send that was cut
-may have left half a frame, so it drops the connection.
+writer is the only one who sends, with a deadline of its own.  A send is shielded,
+since whatever follows half a frame would be read as a part of it: at an end it gets
+a moment to come to its own, and one that was cut drops the connection.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import Protocol
 
 import trio
@@ -71,6 +73,9 @@ class Link:
         self._max_frame = max_frame
         self._ending: tuple[int, str] | None = None
         self._scope = trio.CancelScope()
+        self._unsent: deque[str] = deque()
+        self._sending: trio.CancelScope | None = None
+        self._cut = False
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection: nothing more is read, what waits is sent if it can be."""
@@ -88,7 +93,10 @@ class Link:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     nursery.start_soon(self._keep_alive)
-                    await self._read(peer)
+                    try:
+                        await self._read(peer)
+                    finally:
+                        self._hurry()
                     nursery.cancel_scope.cancel()
         finally:
             peer.gone()
@@ -110,14 +118,30 @@ class Link:
 
     async def _write(self) -> None:
         while True:
-            for frame in await self.outbox.take():
-                try:
-                    with trio.fail_after(SEND_SECONDS):
-                        await self._socket.send_message(frame)
-                except (ConnectionClosed, trio.TooSlowError):
+            self._unsent.extend(await self.outbox.take())
+            while self._unsent:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                if not await self._send(self._unsent[0]):
                     await trio.aclose_forcefully(self._stream)
                     self._scope.cancel()
                     return
+                self._unsent.popleft()
+
+    async def _send(self, frame: str) -> bool:
+        """Send a whole frame; whether the peer took it in time."""
+        with self._deadline.shield(SEND_SECONDS) as self._sending:
+            try:
+                await self._socket.send_message(frame)
+            except ConnectionClosed:
+                return False
+        self._cut = self._sending.cancelled_caught
+        return not self._cut
+
+    def _hurry(self) -> None:
+        """The end is near: a frame that is on its way has a moment left."""
+        if self._sending is not None:
+            until = trio.current_time() + CLOSE_SECONDS
+            self._sending.deadline = min(self._sending.deadline, until)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -140,14 +164,18 @@ class Link:
     async def _close(self) -> None:
         """Say what is left to say and close, within a deadline of its own."""
         code, reason = self._ending or (GOING_AWAY, "the daemon is stopping")
+        self.outbox.close()
         with self._deadline.shield(CLOSE_SECONDS):
-            self.outbox.close()
-            try:
-                if code == GOING_AWAY:
-                    for frame in await self.outbox.take():
-                        await self._socket.send_message(frame)
-                await self._socket.aclose(code, reason)
-            except ConnectionClosed:
-                return
+            if not self._cut:
+                await self._say_goodbye(code, reason)
         with self._deadline.shield(CLOSE_SECONDS):
             await trio.aclose_forcefully(self._stream)
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        try:
+            if code == GOING_AWAY:
+                for frame in (*self._unsent, *await self.outbox.take()):
+                    await self._socket.send_message(frame)
+            await self._socket.aclose(code, reason)
+        except ConnectionClosed:
+            log.debug("a peer went without a goodbye")

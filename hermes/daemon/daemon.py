@@ -20,6 +20,7 @@ from attrs import define, field, frozen
 from hermes.actors import Deadline, ServiceNursery, open_service_nursery
 from hermes.actors.session.messages import GoOn
 from hermes.actors.session.seams import Gauge, SessionSeams
+from hermes.actors.session.watchdog import Watchdog
 from hermes.adapters.websocket.desk import Desk, Drained, InactivityLimit, Lifecycle, Process
 from hermes.adapters.websocket.front import Front
 from hermes.adapters.websocket.gate import Doors, Grants
@@ -114,6 +115,7 @@ class Daemon:
         self._parts = parts
         self._deadline = deadline
         self._switches = _Switches(inactivity=parts.bounds.inactivity)
+        self._watchdog = Watchdog(parts.world.now, lambda: self._switches.inactivity)
         self._stop = trio.Event()
         self._drain = parts.bounds.drain
         self._connections: ServiceNursery | None = None
@@ -194,6 +196,7 @@ class Daemon:
         gauge = Gauge()
         async with open_service_nursery(self._deadline) as services:
             services.start_soon(supervisor.run, "supervisor")
+            services.start_soon(self._watchdog.run, "watchdog")
             async with trio.open_nursery() as sessions:
                 directory = Directory(
                     lambda directory: self._seams(directory, supervisor, gauge),
@@ -244,6 +247,7 @@ class Daemon:
             fatal=self._fail,
             reroute=directory.tell,
             capacity=bounds.mailbox,
+            watchdog=self._watchdog,
             inactivity=lambda: self._switches.inactivity,
             held=lambda: self._switches.draining,
             reasoning=lambda: bounds.reasoning,
@@ -254,6 +258,7 @@ class Daemon:
     def _make_desk(self, directory: Directory, supervisor: Supervisor, gauge: Gauge) -> Desk:
         def set_inactivity(seconds: float | None) -> None:
             self._switches.inactivity = seconds
+            self._watchdog.poke()
 
         return Desk(
             store=self._parts.store,

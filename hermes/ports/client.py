@@ -28,6 +28,13 @@ class SessionClient(Protocol):
         """Send a numbered update that is on disk; `sender` where this client's prompt runs."""
         ...
 
+    def attached(self, session: str) -> None:
+        """From now on this client gets the session's updates; idempotent.
+
+        Whoever is gone by then tells the session so.
+        """
+        ...
+
     def detached(self, session: str, reason: str) -> None:
         """The session was closed: this client is no longer attached to it."""
         ...

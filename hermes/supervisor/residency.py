@@ -83,7 +83,7 @@ def idle_for(residents: Sequence[Resident], seconds: float | None, now: float) -
         if not resident.busy
         and not resident.releasing
         and resident.last_activity is not None
-        and now - resident.last_activity >= seconds
+        and now >= resident.last_activity + seconds
     )
 
 

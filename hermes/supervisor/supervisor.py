@@ -267,7 +267,8 @@ class Supervisor(Actor[Message]):
         cap, ttl = self._limits.cap, self._limits.idle_ttl
         oldest = self._registry.oldest_idle
         over = cap is not None and self._registry.staying > cap
-        expired = ttl is not None and oldest is not None and now - oldest >= ttl
+        # The very sum that the timer waits for: a difference may round to just below.
+        expired = ttl is not None and oldest is not None and now >= oldest + ttl
         if not over:
             self._warned = None
         if not (over or expired):

@@ -6,7 +6,7 @@ Virtual time needs pytest-trio's `autojump_clock` in the test's own arguments.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 
@@ -19,7 +19,7 @@ from support.wire import WireClient, speaking
 from trio_websocket import wrap_client_stream
 
 from hermes.actors import Deadline
-from hermes.adapters.store import InlineExecutor, SqliteStore, open_memory
+from hermes.adapters.store import Executor, InlineExecutor, SqliteStore, open_memory
 from hermes.adapters.websocket.desk import Process
 from hermes.adapters.websocket.gate import Doors, Grant, Grants, digest
 from hermes.agent.factory import ChatAgentFactory, Recipe
@@ -27,6 +27,7 @@ from hermes.daemon.daemon import Bounds, Daemon, Parts
 from hermes.ports.agent import AgentFactory
 from hermes.ports.model import Models, Runtime
 from hermes.ports.resource import ResourceKinds
+from hermes.ports.tools import Tool
 from hermes.ports.world import World
 from hermes.supervisor.events import Event
 from hermes.tools.builtin import builtin_registry
@@ -61,6 +62,18 @@ def _no_delay() -> float:
     return 0.0
 
 
+def _unobserved(event: str) -> None:
+    """Nobody watches the commits."""
+
+
+def _bare(stream: trio.abc.Stream) -> trio.abc.Stream:
+    return stream
+
+
+#: What is put around the daemon's side of each connection.
+Wire = Callable[[trio.abc.Stream], trio.abc.Stream]
+
+
 @define(eq=False)
 class LiveRuntime:
     """A running daemon in memory."""
@@ -72,6 +85,7 @@ class LiveRuntime:
     registry: Registry
     deadline: Deadline
     nursery: trio.Nursery
+    wire: Wire = _bare
     events: list[Event] = field(factory=list)
 
     @asynccontextmanager
@@ -80,7 +94,7 @@ class LiveRuntime:
     ) -> AsyncIterator[WireClient]:
         """A client on an in-memory websocket; on `/acp` every frame is validated."""
         ours, theirs = trio.testing.memory_stream_pair()
-        self.daemon.connect(theirs)
+        self.daemon.connect(self.wire(theirs))
         async with trio.open_nursery() as nursery:
             socket = await wrap_client_stream(
                 nursery,
@@ -93,6 +107,8 @@ class LiveRuntime:
             checked = validator() if validate and path == "/acp" else None
             async with speaking(socket, checked) as client:
                 yield client
+            # Like a process that ends: the connection is gone, without a goodbye.
+            await trio.aclose_forcefully(ours)
             nursery.cancel_scope.cancel()
 
     @asynccontextmanager
@@ -131,17 +147,30 @@ async def open_runtime(
     world: World | None = None,
     boot_id: str = "boot",
     toolsets: tuple[str, ...] = (),
+    tools: Sequence[Tool] = (),
+    executor: Executor | None = None,
+    observe: Callable[[str], None] = _unobserved,
+    wire: Wire = _bare,
 ) -> AsyncIterator[LiveRuntime]:
     """Run a daemon in memory for as long as the body runs, then stop it without a drain.
 
     Pass the `connection` of one runtime to the next to restart on the same store.
+    `tools` are there beside the built-in ones, where `toolsets` names theirs.
+    `observe` is called around each commit, `wire` put around each connection.
     """
     deadline = Deadline()
     models = models or RuleModels()
     world = world or seeded_world(seed)
     connection = connection or open_memory()
-    store = SqliteStore(connection, executor=InlineExecutor(store_delay), boot_id=boot_id)
+    store = SqliteStore(
+        connection,
+        executor=executor or InlineExecutor(store_delay),
+        boot_id=boot_id,
+        observe=observe,
+    )
     registry = builtin_registry(world.wall)
+    for tool in tools:
+        registry.register(tool)
     recipe = Recipe(
         runtime=Runtime("rules", "rules-1", "http://rules.test/v1"),
         system="You follow rules.",
@@ -172,7 +201,9 @@ async def open_runtime(
     )
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
-        runtime = LiveRuntime(daemon, store, connection, models, registry, deadline, nursery)
+        runtime = LiveRuntime(
+            daemon, store, connection, models, registry, deadline, nursery, wire
+        )
         daemon.events.listen(runtime.events.append)
         await nursery.start(daemon.serve)
         daemon.open(Doors(frozenset({HOST}), frozenset({f"https://{HOST}"})))

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from typing import Literal
 
 import outcome
-from attrs import define, field
+from attrs import define, evolve, field
 from support.session_parts import RecordingClient, RecordingSink
 
 from hermes.actors import PartReport, Reply, StepReport
@@ -51,8 +51,7 @@ class StepWorld:
     releasing: bool = False
     descending: bool = False
     gone: bool = False
-    accepting: deque[msg.Offer] = field(factory=deque)
-    ending: deque[do.End] = field(factory=deque)
+    disk: deque[msg.Offer | do.End] = field(factory=deque)
     opening: list[msg.NeedResource] = field(factory=list)
     resources: set[str] = field(factory=set)
     offers: list[msg.Offer] = field(factory=list)
@@ -83,7 +82,7 @@ class StepWorld:
         idle = self.working is None and not self.releasing
         match effect:
             case do.Accept():
-                self.accepting.append(effect.offer)
+                self.disk.append(effect.offer)
             case do.Refuse() | do.AnswerKept() | do.AnswerCancelled():
                 self._fate(effect.sink)
             case do.CarryOver():
@@ -103,7 +102,7 @@ class StepWorld:
                 assert self.working is not None
             case do.End():
                 self.ended[effect.prompt.number] += 1
-                self.ending.append(effect)
+                self.disk.append(effect)
                 for sink in effect.prompt.sinks:
                     self._fate(sink)
             case do.Open():
@@ -139,12 +138,16 @@ class StepWorld:
     def _retire(self) -> None:
         self.gone = True
         assert self.working is None or self.state.close is not None
-        assert not self.accepting
-        assert not self.ending
+        assert not self.disk, "nothing of it is on its way to the disk"
         assert not self.state.queue
         assert self.state.resident is None
         assert all(close.reply.done for close in self.closes)
         assert all(release.reply.done for release in self.releases)
+
+    @property
+    def ending(self) -> list[do.End]:
+        """The terminal states on their way to the disk."""
+        return [one for one in self.disk if isinstance(one, do.End)]
 
     # -- what a test may let happen -------------------------------------------
 
@@ -157,9 +160,25 @@ class StepWorld:
         self.send(offer)
         return offer
 
-    def commit(self, *, full: bool = False) -> None:
-        """The oldest offer is on disk, or the disk is full."""
-        offer = self.accepting.popleft()
+    def sync(self, *, full: bool = False) -> None:
+        """The oldest thing that was given to the store is on disk, or the disk is full."""
+        oldest = self.disk.popleft()
+        if isinstance(oldest, do.End):
+            self._written(oldest)
+        else:
+            self._accepted(oldest, full=full)
+
+    def commit(self) -> None:
+        """An offer, the oldest thing that was given to the store, is on disk."""
+        assert isinstance(self.disk[0], msg.Offer)
+        self.sync()
+
+    def end_prompt(self) -> None:
+        """An end, the oldest thing that was given to the store, is on disk."""
+        assert isinstance(self.disk[0], do.End)
+        self.sync()
+
+    def _accepted(self, offer: msg.Offer, *, full: bool) -> None:
         known = self.rows.get(offer.client_id) if offer.client_id else None
         if full:
             self.send(msg.Committed(offer, outcome.Error(StoreFull("full"))))
@@ -171,6 +190,13 @@ class StepWorld:
                 self.rows[offer.client_id] = row
             self.send(msg.Committed(offer, outcome.Value(Accepted(row, False))))
 
+    def _written(self, end: do.End) -> None:
+        known = self.rows.get(end.prompt.client_id) if end.prompt.client_id else None
+        if known is not None and end.prompt.client_id:
+            kept = evolve(known, state=end.state, result=dump_answer("x"))
+            self.rows[end.prompt.client_id] = kept
+        self.send(msg.PromptEnded(end.prompt.number, end.state.value, "x", end.turn))
+
     def end_work(self, how: How = "done") -> None:
         """The build or the turn ends."""
         working, self.working = self.working, None
@@ -178,16 +204,6 @@ class StepWorld:
             self.send(msg.BuildEnded(report(how, self.signature)))
         else:
             self.send(msg.TurnPartEnded(report(how, "end_turn")))
-
-    def end_prompt(self) -> None:
-        """The oldest terminal state is on disk."""
-        end = self.ending.popleft()
-        if end.prompt.client_id in self.rows:
-            row = self.rows[end.prompt.client_id]
-            self.rows[end.prompt.client_id] = PromptRow(
-                row.number, row.session, row.client_id, b"{}", end.state, 1, dump_answer("x")
-            )
-        self.send(msg.PromptEnded(end.prompt.number, end.state.value, "x", end.turn))
 
     def end_release(self) -> None:
         """The agent has given its handle back."""
@@ -227,10 +243,8 @@ class StepWorld:
     def settle(self) -> None:
         """Let everything that is under way end, until nothing is."""
         while not self.gone:
-            if self.accepting:
-                self.commit()
-            elif self.ending:
-                self.end_prompt()
+            if self.disk:
+                self.sync()
             elif self.descending:
                 self.end_ladder()
             elif self.working is not None:
@@ -244,8 +258,8 @@ class StepWorld:
         """Go to where a turn runs, with more prompts waiting."""
         for _ in range(prompts):
             self.offer()
-        while self.accepting:
-            self.commit()
+        while self.disk:
+            self.sync()
         if self.working == "build":
             self.end_work()
         assert self.state.phase is Phase.RUNNING
@@ -254,6 +268,7 @@ class StepWorld:
 
 def given(reply: Reply[str]) -> str | None:
     """The answer that is there, None where there is none yet."""
-    answers: list[str] = []
-    reply.on_done(lambda result: answers.append(result.unwrap()))
-    return answers[0] if answers else None
+    seen: list[outcome.Maybe[str]] = []
+    reply.on_done(seen.append)
+    assert not seen or isinstance(seen[0], outcome.Value)
+    return seen[0].value if seen and isinstance(seen[0], outcome.Value) else None

@@ -82,12 +82,18 @@ class WireClient:
         """Send a request; returns its id, for `answer`."""
         self._ids += 1
         identity = self._ids
+        await self.send_as(identity, method, params)
+        return identity
+
+    async def send_as(
+        self, identity: int | str, method: str, params: Mapping[str, Any] | None = None
+    ) -> None:
+        """Send a request under an id of the caller's."""
         self._pending[identity] = method
         frame: Frame = {"jsonrpc": "2.0", "id": identity, "method": method}
         if params is not None:
             frame["params"] = params
         await self.socket.send_message(json.dumps(frame))
-        return identity
 
     async def answer(self, identity: int | str) -> Any:
         """Wait for a request's result.

@@ -22,11 +22,9 @@ def on_close(state: State, message: msg.Close, effects: list[do.Effect]) -> Stat
         replies = (*state.close.replies, message.reply)
         return evolve(state, close=evolve(state.close, replies=replies))
     effects.extend(cancelled(prompt) for prompt in state.queue)
-    ending = {prompt.number for prompt in state.queue}
     current = state.current
     if state.phase is Phase.ENDING and current is not None:
         # Its end is on its way to the disk already.
-        ending.add(current.number)
         current = None
     effects.append(do.Descend(message.reason))
     return evolve(
@@ -35,7 +33,7 @@ def on_close(state: State, message: msg.Close, effects: list[do.Effect]) -> Stat
         queue=(),
         current=current,
         stopping="close" if current is not None else state.stopping,
-        close=Closing(message.reason, (message.reply,), ending=frozenset(ending)),
+        close=Closing(message.reason, (message.reply,)),
     )
 
 
@@ -48,8 +46,6 @@ def on_ladder_ended(state: State, message: msg.LadderEnded, effects: list[do.Eff
             do.End(state.current, PromptState.CANCELLED, stop_reason="cancelled", turn=True)
         )
         effects.extend(cancelled(prompt) for prompt in state.steering)
-        numbers = {state.current.number, *(prompt.number for prompt in state.steering)}
-        close = evolve(close, ending=close.ending | numbers)
     replies = state.release.replies if state.release is not None else ()
     effects.extend(do.Answer(reply, "released") for reply in replies)
     return evolve(state, current=None, steering=(), resident=None, release=None, close=close)
@@ -59,7 +55,7 @@ def settle_closing(session: str, state: State, effects: list[do.Effect]) -> Stat
     """Let the actor go once nothing of the close is left to do."""
     close = state.close
     assert close is not None
-    if close.reports is None or close.ending or state.accepting:
+    if close.reports is None or state.ending or state.accepting:
         return state
     effects.extend(do.Answer(reply, close.reports) for reply in close.replies)
     effects.append(do.Tell(notices.Closed(session, close.reason, close.reports)))

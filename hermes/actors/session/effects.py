@@ -62,6 +62,13 @@ class Admit:
 
 
 @frozen(eq=False)
+class Enroll:
+    """Send a connection what is numbered from now on: it has sent a prompt."""
+
+    client: SessionClient
+
+
+@frozen(eq=False)
 class Dismiss:
     """Send a connection nothing more."""
 
@@ -194,6 +201,7 @@ Effect = (
     | AnswerKept
     | AnswerCancelled
     | Admit
+    | Enroll
     | Dismiss
     | Build
     | Run

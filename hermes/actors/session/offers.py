@@ -9,11 +9,11 @@ from hermes.actors import MailboxFull
 from hermes.actors.session import effects as do
 from hermes.actors.session import messages as msg
 from hermes.actors.session import notices
-from hermes.actors.session.cancels import cancelled, stop, stoppable
+from hermes.actors.session.cancels import cancelled, stop
 from hermes.actors.session.state import Facts, Phase, State, Waiting
 from hermes.errors import SessionBusy
 from hermes.ports.client import PromptSink
-from hermes.ports.store import Accepted
+from hermes.ports.store import PromptRow
 
 Effects = list[do.Effect]
 
@@ -23,6 +23,10 @@ def on_offer(session: str, state: State, offer: msg.Offer, facts: Facts, effects
     if state.phase is Phase.CLOSING:
         effects.append(do.CarryOver(offer))
         return state
+    client = offer.sink.client
+    if client not in state.clients:
+        effects.append(do.Enroll(client))
+        state = evolve(state, clients=state.clients | {client})
     repeated = offer.client_id is not None and offer.client_id in state.knows
     if not repeated:
         if offer.when_busy == msg.REJECT and (state.busy or state.depth):
@@ -53,18 +57,19 @@ def on_committed(state: State, message: msg.Committed, effects: Effects) -> Stat
         effects.append(do.Refuse(offer.sink, error))
         return state
     accepted = message.outcome.value
-    if accepted.existing:
+    row = accepted.row
+    if accepted.existing or _known(state, row.number):
         if doomed:
             effects.append(do.AnswerCancelled(offer.sink))
             return state
-        return _join(state, offer, accepted, effects)
-    row = accepted.row
+        return _join(state, offer, row, effects)
     prompt = Waiting(
         row.number, offer.text, offer.client_id, (offer.sink,), reasoning=offer.reasoning
     )
     if state.close is not None or doomed:
         effects.append(do.Acknowledge(offer.sink, 0))
-        return _end_unstarted(state, prompt, effects)
+        effects.append(cancelled(prompt))
+        return state
     return _place(state, prompt, offer, effects)
 
 
@@ -77,7 +82,9 @@ def _place(state: State, prompt: Waiting, offer: msg.Offer, effects: Effects) ->
         return evolve(state, steering=(*state.steering, prompt))
     if offer.when_busy == msg.INTERRUPT and state.busy:
         effects.append(do.Acknowledge(offer.sink, 0))
-        interrupting = stoppable(state)
+        # What interrupts an interruption that has not begun still inherits the stuck clock;
+        # a build has none to inherit (rows A1, A2).
+        interrupting = state.interrupting or state.phase is Phase.RUNNING
         state = evolve(state, queue=(prompt, *state.queue), interrupting=interrupting)
         return stop(state, "interrupt", effects)
     position = len(state.queue) + (1 if state.busy else 0)
@@ -85,20 +92,24 @@ def _place(state: State, prompt: Waiting, offer: msg.Offer, effects: Effects) ->
     return evolve(state, queue=(*state.queue, prompt))
 
 
-def _end_unstarted(state: State, prompt: Waiting, effects: Effects) -> State:
-    effects.append(cancelled(prompt))
-    if state.close is None:
-        return state
-    ending = state.close.ending | {prompt.number}
-    return evolve(state, close=evolve(state.close, ending=ending))
+def _known(state: State, number: int) -> bool:
+    """Whether this actor found the prompt on disk before it was told of its commit."""
+    return number in state.ending or any(one.number == number for one in state.unanswered)
 
 
-def _join(state: State, offer: msg.Offer, accepted: Accepted, effects: Effects) -> State:
+def _join(state: State, offer: msg.Offer, row: PromptRow, effects: Effects) -> State:
     """A repeated id: the same answer, now or when it comes (row D5)."""
-    row, sink = accepted.row, offer.sink
+    sink = offer.sink
     if row.result is not None:
         effects.append(do.AnswerKept(sink, row))
         return state
+    if row.number in state.ending:
+        if offer.client_id is None:
+            effects.append(do.AnswerCancelled(sink))
+            return state
+        # Its end is before us in the store's queue: asked again, the store knows the answer.
+        effects.append(do.Accept(offer))
+        return evolve(state, accepting=(*state.accepting, offer))
     if state.current is not None and state.current.number == row.number:
         effects.append(do.Acknowledge(sink, 0))
         return evolve(state, current=state.current.joined(sink))

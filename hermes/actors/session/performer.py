@@ -8,7 +8,7 @@ a model talks, a disk syncs or a release drags.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 from attrs import evolve
@@ -28,7 +28,7 @@ from hermes.actors.session.state import State
 from hermes.actors.session.turn import TurnSeams
 from hermes.errors import Interrupted, ModelError, TurnFailed
 from hermes.messages.updates import TurnEnded
-from hermes.ports.client import Attached
+from hermes.ports.client import Attached, SessionClient
 from hermes.ports.resource import TaskResource
 from hermes.ports.store import (
     AcceptPrompt,
@@ -49,17 +49,24 @@ class Performer:
         row: the session as it was loaded.
         seams: its world.
         post: puts a message into the session's own mailbox, or its successor's.
+        disown: takes a question out of this actor's responsibility.
         nursery: where its parts run.
     """
 
     def __init__(
-        self, row: SessionRow, seams: SessionSeams, post: Post, nursery: trio.Nursery
+        self,
+        row: SessionRow,
+        seams: SessionSeams,
+        post: Post,
+        disown: Callable[[msg.Attach], None],
+        nursery: trio.Nursery,
     ) -> None:
         self.retired: do.Retire | None = None
         self.carried: list[msg.Offer | msg.Attach] = []
         self._row = row
         self._seams = seams
         self._post = post
+        self._disown = disown
         self._nursery = nursery
         self._last_active: float | None = None
         self._ladder: Part | None = None
@@ -72,6 +79,7 @@ class Performer:
             resource=self._need,
             inactivity=seams.inactivity,
             reasoning=seams.reasoning,
+            watchdog=seams.watchdog,
             slots=seams.slots,
         )
         self.residence = Residence(seams, turns, post, self.publisher, nursery)
@@ -95,6 +103,8 @@ class Performer:
                 effect.sink.answer("cancelled")
             case do.Admit():
                 self._admit(effect.attach, state)
+            case do.Enroll():
+                self._enroll(effect.client)
             case do.Dismiss():
                 self.publisher.detach(effect.client)
             case do.Build():
@@ -126,7 +136,7 @@ class Performer:
             case do.Tell():
                 self._tell(effect.notice)
             case do.CarryOver():
-                self.carried.append(effect.message)
+                self._carry_over(effect.message)
             case do.Retire():
                 self._retire(effect)
 
@@ -192,7 +202,8 @@ class Performer:
                 tell(sink, result)
             self._post(msg.PromptEnded(end.prompt.number, state.value, stop_reason, end.turn))
 
-        began = end.turn or end.prompt.attempts > 0
+        # A turn that still waited for its slot has not begun.
+        began = (turn is not None and not turn.queued) or end.prompt.attempts > 0
         last = (TurnEnded(stop_reason, end.prompt.client_id),) if began else ()
         self.publisher.commit(make, ended, *last)
 
@@ -212,7 +223,11 @@ class Performer:
 
     def _admit(self, attach: msg.Attach, state: State) -> None:
         attach.reply.set(Attached(self.publisher.last_sent, self._name(state)))
-        self.publisher.attach(attach.client)
+        self._enroll(attach.client)
+
+    def _enroll(self, client: SessionClient) -> None:
+        self.publisher.attach(client)
+        client.attached(self._row.id)
 
     def _name(self, state: State) -> str:
         if state.name == "running" and self.residence.turn and self.residence.turn.queued:
@@ -279,6 +294,11 @@ class Performer:
     def _descended(self, report: PartReport) -> None:
         reports = report.value if isinstance(report.value, list) else []
         self._post(msg.LadderEnded(tuple(reports)))
+
+    def _carry_over(self, message: msg.Offer | msg.Attach) -> None:
+        if isinstance(message, msg.Attach):
+            self._disown(message)
+        self.carried.append(message)
 
     def _retire(self, retire: do.Retire) -> None:
         self.retired = retire

@@ -89,6 +89,11 @@ class Publisher:
         self._number(updates, sender)
         self._write()
 
+    def flush(self) -> None:
+        """Have what waits written, behind what is being written: nothing more will come."""
+        self._writing = False
+        self._write()
+
     async def room(self) -> None:
         """Wait until fewer than `UNWRITTEN` updates wait for the disk; a checkpoint."""
         while len(self._pending) >= UNWRITTEN:

@@ -123,8 +123,11 @@ class Residence:
         self._release = self._start("release", work, msg.ReleaseEnded)
 
     def forget(self, cause: str) -> None:
-        """Drop the agent: it has given its handle back."""
-        self.agent = None
+        """Drop the agent: it has given its handle back.
+
+        The parts that served it go too: each holds the agent, or its last turn.
+        """
+        self.agent = self._work = self._release = None
         self.last_release = Marked(cause, self._seams.world.wall())
 
     def rebuilt(self, reason: str) -> None:

@@ -11,6 +11,7 @@ from hermes.actors import Deadline
 from hermes.actors.session.messages import Attach, Message, Offer
 from hermes.actors.session.notices import Notify
 from hermes.actors.session.state import Waiting
+from hermes.actors.session.watchdog import Watchdog
 from hermes.ports.agent import AgentFactory
 from hermes.ports.client import SessionClient
 from hermes.ports.resource import ResourceKinds
@@ -47,6 +48,7 @@ class SessionSeams:
         fatal: told when the store fails underneath; the daemon cannot go on.
         reroute: takes a message for a session whose actor has gone meanwhile.
         capacity: prompts that may wait in one session.
+        watchdog: stops turns that are silent for too long.
         inactivity: today's limit of silence in a turn, in seconds; None for none.
         held: whether the daemon drains, so that no turn may begin.
         reasoning: today's reasoning effort, for prompts that name none.
@@ -63,6 +65,7 @@ class SessionSeams:
     fatal: Callable[[Exception], None]
     reroute: Callable[[str, Message], None]
     capacity: int
+    watchdog: Watchdog
     inactivity: Callable[[], float | None]
     held: Callable[[], bool] = _never
     reasoning: Callable[[], str | None] = _none

@@ -9,8 +9,10 @@ loop and a cancel from outside go down the same ladder as a close (row R3).
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 
+import outcome
 import trio
 from attrs import evolve
 
@@ -22,6 +24,7 @@ from hermes.actors.session.seams import Carried, SessionSeams
 from hermes.actors.session.state import Facts, State, Waiting
 from hermes.actors.session.step import Effects, settle, step
 from hermes.errors import StoreError, UnknownSession
+from hermes.ports.client import PromptSink
 from hermes.ports.store import LoadSession, Unanswered
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,8 @@ class Session:
         self._carried = carried or Carried()
         self._state = State()
         self._left: list[msg.Message] = []
+        self._handling: msg.Message | None = None
+        self._inherited = deque(self._carried.messages)
 
     async def run(self) -> Carried:
         """Live until nothing needs this actor; returns what is left to the next.
@@ -71,8 +76,10 @@ class Session:
         self._row = row
         prompts = _merge(on_disk, self._carried.prompts)
         async with trio.open_nursery() as nursery:
-            performer = Performer(row, self._seams, self._post, nursery)
+            performer = Performer(row, self._seams, self._post, self._mailbox.disown, nursery)
             crash = await self._live(prompts, performer)
+        # Before the next actor reads the session's numbers: the store keeps this order.
+        performer.publisher.flush()
         return self._leave(performer, crash)
 
     async def _live(self, prompts: tuple[Waiting, ...], performer: Performer) -> Exception | None:
@@ -105,8 +112,8 @@ class Session:
         self._seams.gauge.add(self._state.depth)
         for client in carried.clients:
             performer.publisher.attach(client)
-        for message in carried.messages:
-            self._handle(message, performer)
+        while self._inherited:
+            self._handle(self._inherited.popleft(), performer)
         effects: Effects = []
         before = self._state.depth
         self._state = settle(self._session, self._state, self._facts(), effects)
@@ -131,20 +138,25 @@ class Session:
         elif isinstance(message, msg.CancelPrompt):
             sink = message.sink
             message = evolve(message, withdrawn=self._withdraw(lambda offer: offer.sink is sink))
+        self._handling = message
         before = self._state.depth
         self._state, effects = step(self._session, self._state, message, self._facts())
         if self._state.depth != before:
             self._seams.gauge.add(self._state.depth - before)
         self._perform(effects, performer)
+        self._handling = None
 
     def _perform(self, effects: Effects, performer: Performer) -> None:
         for effect in effects:
             performer.perform(effect, self._state)
 
     def _facts(self) -> Facts:
+        # A quarantined session has no agent and begins nothing: what made it crash is
+        # not called again before an operator resumes it.
+        quarantined = self._state.quarantined
         return Facts(
             capacity=self._seams.capacity,
-            signature=self._seams.agents.signature(self._row),
+            signature="" if quarantined else self._seams.agents.signature(self._row),
             empty=self._mailbox.empty,
             held=self._seams.held(),
         )
@@ -183,18 +195,30 @@ class Session:
 
     def _leave(self, performer: Performer, crash: Exception | None) -> Carried:
         offers = (message for message in self._left if isinstance(message, msg.Offer))
-        messages = (*performer.carried, *offers)
+        messages = (*performer.carried, *self._inherited, *offers)
         if crash is None:
             return Carried(messages=messages)
         return Carried(
             messages=messages,
-            prompts=self._state.unanswered,
+            prompts=(*self._state.unanswered, *self._unhandled(crash)),
             clients=tuple(performer.publisher.clients),
             crash=crash,
         )
 
+    def _unhandled(self, crash: Exception) -> tuple[Waiting, ...]:
+        """The message that crashed the actor: its sender is told, or waits for the next one."""
+        message = self._handling
+        if isinstance(message, msg.Offer):
+            message.sink.fail(crash)
+        elif isinstance(message, msg.Committed) and isinstance(message.outcome, outcome.Value):
+            row = message.outcome.value.row
+            return (Waiting(row.number, "", sinks=(message.offer.sink,)),)
+        return ()
+
 
 def _merge(on_disk: Sequence[Waiting], carried: Sequence[Waiting]) -> tuple[Waiting, ...]:
     """The prompts that are on disk, with those who still wait for them."""
-    sinks = {prompt.number: prompt.sinks for prompt in carried}
+    sinks: dict[int, tuple[PromptSink, ...]] = {}
+    for prompt in carried:
+        sinks[prompt.number] = (*sinks.get(prompt.number, ()), *prompt.sinks)
     return tuple(evolve(prompt, sinks=sinks.get(prompt.number, ())) for prompt in on_disk)

@@ -59,12 +59,11 @@ class Releasing:
 
 @frozen(eq=False)
 class Closing:
-    """A close under way: why, who waits, its steps once taken, prompts not yet ended."""
+    """A close under way: why, who waits, its steps once taken."""
 
     reason: str
     replies: tuple[Reply[tuple[StepReport, ...]], ...] = ()
     reports: tuple[StepReport, ...] | None = None
-    ending: frozenset[int] = frozenset()
 
 
 @frozen(eq=False)
@@ -76,7 +75,8 @@ class State:
     built for, run or ended, `accepting` the offers that the store has not
     answered, `doomed` those among them that were cancelled meanwhile.  `steering` are
     prompts given to the turn that runs, which may or may not have reached its model,
-    `dropped` the numbers of those that were cancelled meanwhile.  `stopping`
+    `dropped` the numbers of those that were cancelled meanwhile.  `ending` are the
+    numbers of prompts whose end is on its way to the disk.  `stopping`
     says why the current turn was asked to end.  `settling` wait until nothing waits.
     """
 
@@ -88,6 +88,7 @@ class State:
     doomed: frozenset[Offer] = frozenset()
     steering: tuple[Waiting, ...] = ()
     dropped: frozenset[int] = frozenset()
+    ending: frozenset[int] = frozenset()
     stopping: str | None = None
     interrupting: bool = False
     release: Releasing | None = None

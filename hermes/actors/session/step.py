@@ -42,6 +42,9 @@ def step(session: str, state: State, message: msg.Message, facts: Facts) -> tupl
     """Decide what a message means for the session named `session`."""
     effects: Effects = []
     state = _decide(session, state, message, facts, effects)
+    ended = {effect.prompt.number for effect in effects if isinstance(effect, do.End)}
+    if ended:
+        state = evolve(state, ending=state.ending | ended)
     if state.phase is Phase.CLOSING:
         return settle_closing(session, state, effects), effects
     return settle(session, state, facts, effects), effects
@@ -56,8 +59,8 @@ def settle(session: str, state: State, facts: Facts, effects: Effects) -> State:
     if state.settling and not (state.queue or state.accepting):
         effects.extend(do.Answer(reply, None) for reply in state.settling)
         state = evolve(state, settling=())
-    needed = state.resident or state.clients or state.resources or state.queue or state.accepting
-    if not needed and facts.empty:
+    waiting = state.queue or state.accepting or state.ending
+    if not (waiting or state.resident or state.clients or state.resources) and facts.empty:
         effects.append(do.Retire("dormant"))
         return evolve(state, phase=Phase.GONE)
     return state
@@ -72,7 +75,7 @@ def _begin(session: str, state: State, facts: Facts, effects: Effects) -> State:
     if prompt.attempts >= ATTEMPTS:
         cut = Interrupted("the turn was cut twice and is not run again")
         effects.append(do.End(prompt, PromptState.INTERRUPTED, error=cut))
-        return evolve(state, phase=Phase.ENDING)
+        return evolve(state, phase=Phase.ENDING, ending=state.ending | {prompt.number})
     cached = state.resident is not None
     effects.append(do.Tell(notices.TurnBegan(session, cached, prompt.attempts > 0)))
     if not cached:
@@ -261,9 +264,7 @@ def _end_current(
     rest = [other for other in late if other.number not in gone]
     state = evolve(state, queue=(*rest, *state.queue), steering=(), dropped=frozenset())
     if state.close is not None:
-        numbers = {prompt.number, *(one.number for one in (*joined, *late))}
-        ending = state.close.ending | numbers
-        return evolve(state, current=None, close=evolve(state.close, ending=ending))
+        return evolve(state, current=None)
     return evolve(state, phase=Phase.ENDING)
 
 
@@ -274,10 +275,9 @@ def _on_prompt_ended(
     if message.turn or current:
         ended = notices.TurnEnded(session, message.state, message.stop_reason)
         effects.append(do.Tell(ended))
-    if state.close is not None:
-        ending = state.close.ending - {message.number}
-        state = evolve(state, close=evolve(state.close, ending=ending))
+    state = evolve(state, ending=state.ending - {message.number})
     if current:
         phase = Phase.IDLE if state.phase is Phase.ENDING else state.phase
-        return evolve(state, phase=phase, current=None, stopping=None)
+        interrupting = state.interrupting and bool(state.queue)
+        return evolve(state, phase=phase, current=None, stopping=None, interrupting=interrupting)
     return state

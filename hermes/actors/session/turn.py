@@ -1,14 +1,12 @@
 """A running turn: the world as its agent sees it, and its inactivity clock.
 
-The watchdog is a cancel scope whose deadline every sign of life moves on: no
-timer task, no polling, and a turn that is stopped for its silence fails with the
-reason (row A4) instead of being cancelled from outside.
+A turn that the watchdog stops for its silence fails with the reason (row A4),
+unlike one that is cancelled from outside.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -18,6 +16,7 @@ from hermes.actors.session.activity import Activity, begin
 from hermes.actors.session.notices import Notify, ToolCalled
 from hermes.actors.session.publisher import Publisher
 from hermes.actors.session.state import Waiting
+from hermes.actors.session.watchdog import Watchdog
 from hermes.errors import TurnFailed
 from hermes.messages.updates import TurnRestarted, Update, UserMessage, split_text
 from hermes.ports.agent import Agent, TurnEnd, TurnInput
@@ -32,7 +31,7 @@ class TurnSeams:
     """What a turn reaches the world through.
 
     `inactivity` gives today's limit in seconds, None for none; `reasoning` the
-    effort of a prompt that names none; `slots` bounds the turns of the whole daemon,
+    effort of a prompt that names none; `watchdog` stops silent turns; `slots` bounds the turns of the whole daemon,
     None for no bound.
     """
 
@@ -42,6 +41,7 @@ class TurnSeams:
     resource: Callable[[str], Awaitable[TaskResource]]
     inactivity: Callable[[], float | None]
     reasoning: Callable[[], str | None]
+    watchdog: Watchdog
     slots: trio.Semaphore | None = None
 
 
@@ -77,7 +77,11 @@ class Turn:
         self.taken: list[int] = []
         self._steers: list[Waiting] = []
         self._tools: dict[str, str] = {}
-        self._watchdog = trio.CancelScope()
+
+    @property
+    def last_alive(self) -> float:
+        """Its last sign of life, for the watchdog."""
+        return self.activity.last
 
     # -- the session's side ---------------------------------------------------
 
@@ -107,9 +111,8 @@ class Turn:
     async def _run(self, agent: Agent) -> str:
         message_id = self._seams.world.new_id("msg")
         tools = await self._begin(message_id)
-        self._move_watchdog()
         end: TurnEnd | None = None
-        with self._watchdog:
+        with self._seams.watchdog.watching(self):
             end = await agent.turn(
                 TurnInput(
                     text=self.prompt.text,
@@ -145,10 +148,6 @@ class Turn:
         self.record(json.dumps({"role": "assistant", "content": f"[{text}]"}).encode())
         return TurnFailed(text, reason="inactivity", retryable=True)
 
-    def _move_watchdog(self) -> None:
-        limit = self._seams.inactivity()
-        self._watchdog.deadline = math.inf if limit is None else self.activity.last + limit
-
     # -- the agent's side -----------------------------------------------------
 
     async def emit(self, *updates: Update) -> None:
@@ -159,7 +158,6 @@ class Turn:
     def alive(self, what: str) -> None:
         """See `TurnIO.alive`."""
         self.activity = self.activity.alive(self._seams.world.now(), what)
-        self._move_watchdog()
 
     def model_called(self) -> int:
         """See `TurnIO.model_called`."""

@@ -61,6 +61,7 @@ class AcpPeer:
         self._outbox = outbox
         self._calls = Calls(outbox)
         self._initialized = False
+        self._gone = False
         self._known: dict[str, SessionRow] = {}
         self._attached: set[str] = set()
         self._nursery = nursery
@@ -91,6 +92,7 @@ class AcpPeer:
 
     def gone(self) -> None:
         """The connection is over; sessions and their turns go on."""
+        self._gone = True
         self._outbox.close()
         for session in self._attached:
             self._desk.directory.tell_live(session, msg.Detach(self))
@@ -105,6 +107,13 @@ class AcpPeer:
             replay.missed(update)
         else:
             self._outbox.put_update(session, update, sender=sender)
+
+    def attached(self, session: str) -> None:
+        """Remember whom to tell when this connection goes; if it has gone, tell at once."""
+        if self._gone:
+            self._desk.directory.tell_live(session, msg.Detach(self))
+        else:
+            self._attached.add(session)
 
     def detached(self, session: str, reason: str) -> None:
         """Tell that a session was closed; a prompt or a load attaches again."""
@@ -170,8 +179,6 @@ class AcpPeer:
         sink = PendingPrompt(
             self, row.id, identity, hermes.id, self._calls, self._outbox, self._answered
         )
-        if row.id not in self._attached:
-            self._attach(row.id, lambda _: None, lambda error: log.info("not attached: %s", error))
         self._prompts[identity] = sink
         try:
             self._desk.directory.tell(
@@ -214,7 +221,6 @@ class AcpPeer:
 
     def _not_attached(self, identity: RequestId, session: str, error: Exception) -> None:
         self._replays.pop(session, None)
-        self._attached.discard(session)
         self._calls.fail(identity, error)
 
     def _begin_replay(self, row: SessionRow, after: int) -> Replay:
@@ -324,7 +330,6 @@ class AcpPeer:
         tries: int = ATTACH_TRIES,
     ) -> None:
         """See the session's updates from now on; `attached` runs before the first of them."""
-        self._attached.add(session)
         attach = msg.Attach(self)
 
         def answered(result: outcome.Maybe[Attached]) -> None:

@@ -37,7 +37,7 @@ def test_a_prompt_is_committed_before_it_is_acknowledged() -> None:
     world = StepWorld()
     offer = msg.Offer("hello", b"{}", RecordingSink())
     effects = world.send(offer)
-    assert [type(effect) for effect in effects] == [do.Tell, do.Accept]
+    assert [type(effect) for effect in effects] == [do.Enroll, do.Tell, do.Accept]
     world.commit()
     assert world.working == "build"
 
@@ -152,9 +152,9 @@ def test_an_interruption_is_one_at_any_depth() -> None:
     world = StepWorld().running()
     world.offer(msg.INTERRUPT)
     world.commit()
+    world.offer(msg.INTERRUPT)
     world.end_work("cancelled")
     assert world.state.phase is Phase.ENDING
-    world.offer(msg.INTERRUPT)
     world.commit()
     world.end_prompt()
     assert world.turns[-1].prompt.number == 3
@@ -251,10 +251,10 @@ def test_release_is_idempotent() -> None:
     """R6: releases join the one under way, and a released session says so."""
     world = StepWorld().running()
     world.settle()
+    # With a client attached, a released session is not dormant.
+    world.send(msg.Attach(RecordingClient()))
     first, second = world.release(), world.release()
     assert given(first.reply) is given(second.reply) is None
-    # A client stays attached, or the session would be dormant.
-    world.send(msg.Attach(RecordingClient()))
     world.end_release()
     assert given(first.reply) == given(second.reply) == "released"
     assert given(world.release().reply) == "already released"
@@ -390,30 +390,24 @@ class Messages(RuleBasedStateMachine):
         self.world = StepWorld()
 
     @rule(
-        when_busy=st.sampled_from([msg.QUEUE, msg.QUEUE, msg.INTERRUPT, msg.REJECT]),
+        when_busy=st.sampled_from([msg.QUEUE, msg.QUEUE, msg.INTERRUPT, msg.STEER, msg.REJECT]),
         client_id=st.sampled_from([None, None, "a", "b"]),
     )
     def offer(self, when_busy: str, client_id: str | None) -> None:
         """A client prompts."""
         self.world.offer(when_busy, client_id)
 
-    @precondition(lambda self: self.world.accepting)
+    @precondition(lambda self: self.world.disk)
     @rule(full=st.sampled_from([False, False, False, True]))
-    def commit(self, full: bool) -> None:
+    def sync(self, full: bool) -> None:
         """The disk answers."""
-        self.world.commit(full=full)
+        self.world.sync(full=full)
 
     @precondition(lambda self: self.world.working)
     @rule(how=st.sampled_from(["done", "cancelled", "crashed"]))
     def end_work(self, how: str) -> None:
         """The build or the turn ends."""
         self.world.end_work(how)  # type: ignore[arg-type]
-
-    @precondition(lambda self: self.world.ending)
-    @rule()
-    def end_prompt(self) -> None:
-        """An end is on disk."""
-        self.world.end_prompt()
 
     @precondition(lambda self: self.world.releasing)
     @rule()

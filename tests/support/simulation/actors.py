@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 import trio
-from attrs import define, field
+from attrs import define
 from support.runtime import LiveRuntime
 from support.simulation.disk import Disk
-from support.simulation.faults import Crashes, Workshop
+from support.simulation.faults import Crashes, Workshop, add_tools
 from support.simulation.record import Asked, Connection, Frame, Record
 from support.simulation.story import Act
 from support.wire import RpcFailed, WireClient
@@ -185,6 +185,19 @@ class SimulatedClient:
         except RpcFailed as error:
             return f"{error.code} {error.message}"
 
+    def said(self, session: str, asked: Asked) -> str:
+        """What the agent said in the turn of a prompt that was answered."""
+        assert self._seen is not None
+        text, inside = "", False
+        for _, frame in self._seen.frames:
+            params = frame.get("params", {})
+            hermes = params.get("_meta", {}).get("hermes", {})
+            if params.get("sessionId") == session and "turn" in hermes:
+                inside = hermes.get("id") == asked.identity and hermes["turn"] == "started"
+            elif inside and params.get("sessionId") == session:
+                text += params["update"].get("content", {}).get("text", "")
+        return text
+
     async def cancel(self, session: str) -> None:
         """Stop the turn and all that waits."""
         assert self._wire is not None
@@ -279,7 +292,6 @@ class SimulatedWorld:
     """What nobody asked for."""
 
     stage: Stage
-    tools: list[str] = field(factory=list)
 
     async def play(self, acts: tuple[Act, ...]) -> None:
         """Do what the story says."""
@@ -303,4 +315,4 @@ class SimulatedWorld:
             case "model again":
                 models.open_error = None
             case "new tool":
-                stage.runtime.registry.replace("test", stage.runtime.registry.select(("test",))[-2:])
+                add_tools(stage.runtime.registry)

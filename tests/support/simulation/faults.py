@@ -156,29 +156,17 @@ def no_power(longest: float, seed: int) -> Callable[[], float]:
 
 
 def add_tools(registry: Registry) -> None:
-    """The tools that stories call: `wait`, and `use` for a task resource."""
-
-    async def wait(arguments: Mapping[str, object], context: ToolContext) -> str:
-        await trio.sleep(_seconds(arguments))
-        return "waited"
+    """The tool that stories call, for a task resource; again, it is a change of the tools."""
 
     async def use(arguments: Mapping[str, object], context: ToolContext) -> str:
         await context.resource(str(arguments["kind"]))
         context.progress("has it")
-        await trio.sleep(_seconds(arguments))
+        seconds = arguments["seconds"]
+        assert isinstance(seconds, int | float)
+        await trio.sleep(seconds)
         return "used"
 
-    registry.replace("test", [_tool("wait", wait), _tool("use", use)])
-
-
-def _tool(name: str, run: Callable[..., object]) -> Tool:
-    return Tool(name, name, {"type": "object"}, "test", run)  # type: ignore[arg-type]
-
-
-def _seconds(arguments: Mapping[str, object]) -> float:
-    seconds = arguments["seconds"]
-    assert isinstance(seconds, int | float)
-    return float(seconds)
+    registry.replace("test", [Tool("use", "Use it.", {"type": "object"}, "test", use)])
 
 
 def calm_down(models: RuleModels, crashes: Crashes) -> None:

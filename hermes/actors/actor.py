@@ -94,11 +94,9 @@ class Actor(Generic[M]):
             while True:
                 await self.mailbox.wait_ready()
                 for _ in range(BATCH):
-                    try:
-                        message = self.mailbox.get_nowait()
-                    except trio.WouldBlock:
+                    if self.mailbox.empty:  # asking is cheaper than an exception
                         break
-                    await self.receive(message)
+                    await self.receive(self.mailbox.get_nowait())
         except Exception as error:
             reason = f"crashed: {error!r}"
             raise

@@ -28,6 +28,10 @@ class Intensity:
         recent = tuple(at for at in self.crashes if now - at < self.period)
         return evolve(self, crashes=(*recent, now)[-(self.limit + 1) :])
 
+    def counts(self, now: float) -> bool:
+        """Whether a crash still counts at `now`."""
+        return any(now - at < self.period for at in self.crashes)
+
     @property
     def exceeded(self) -> bool:
         """Whether there were more crashes than are forgiven."""

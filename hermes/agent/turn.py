@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from attrs import frozen
 
@@ -217,15 +218,19 @@ class Turn:
         return cut_text(result, MAX_RESULT_BYTES), status
 
     async def _tell_interrupted(self, rows: Sequence[ToolRow]) -> None:
-        """Tell the model what an attempt before a restart has done (row D3)."""
-        if not rows:
-            return
-        calls = [read_call(row.call_id, row.name, row.arguments).kept for row in rows]
+        """Tell the model what an attempt before a restart has done (row D3).
+
+        Round by round, as it came: a model that finds its rounds run together may take
+        the last one for not asked yet, and ask for it again.
+        """
         self._call_ids.update(row.call_id for row in rows)
-        self._record(assistant_message("", calls))
-        for row in rows:
-            result = row.result if row.result is not None else self._unknown_end(row)
-            self._record(tool_message(row.call_id, result))
+        for _, calls in groupby(rows, lambda row: row.round):
+            done = list(calls)
+            kept = [read_call(row.call_id, row.name, row.arguments).kept for row in done]
+            self._record(assistant_message("", kept))
+            for row in done:
+                result = row.result if row.result is not None else self._unknown_end(row)
+                self._record(tool_message(row.call_id, result))
         open_calls = [row for row in rows if row.result is None]
         if open_calls:
             await self._io.emit(

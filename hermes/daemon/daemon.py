@@ -179,7 +179,7 @@ class Daemon:
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
         store = self._parts.store
         async with open_service_nursery(self._deadline) as storage:
-            await storage.start(store.serve, "store")
+            await storage.start(self._keep, "store")
             try:
                 async with open_service_nursery(self._deadline) as services:
                     for service in self._parts.services:
@@ -189,6 +189,15 @@ class Daemon:
             finally:
                 with self._deadline.shield(AFTER_DRAIN):
                     await store.aclose()
+
+    async def _keep(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Run the store; once the daemon serves, its failure is an end in order."""
+        try:
+            await self._parts.store.serve(task_status=task_status)
+        except StoreError as error:
+            if self._desk is None:
+                raise
+            self._fail(error)
 
     async def _serve_sessions(self, task_status: trio.TaskStatus[None]) -> None:
         world = self._parts.world

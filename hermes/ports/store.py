@@ -328,7 +328,10 @@ class FreezePrompt(Operation[None]):
 
 @frozen
 class StartTool(Operation[None]):
-    """Journal that a tool call starts; committed before it runs (row D3)."""
+    """Journal that a tool call starts; committed before it runs (row D3).
+
+    `round` numbers the model's answer that asked for it, from 1 in each turn.
+    """
 
     session: str
     prompt: int
@@ -336,6 +339,7 @@ class StartTool(Operation[None]):
     name: str
     arguments: str
     started_at: float
+    round: int = 1
 
 
 @frozen
@@ -351,12 +355,16 @@ class EndTool(Operation[None]):
 
 @frozen
 class ToolRow:
-    """One journaled tool call; `result` is None where no end was recorded."""
+    """One journaled tool call; `result` is None where no end was recorded.
+
+    Calls of one answer of the model have the same `round`.
+    """
 
     call_id: str
     name: str
     arguments: str
     result: str | None
+    round: int = 1
 
 
 @frozen

@@ -14,7 +14,7 @@ import trio
 from attrs import define, evolve, field
 
 from hermes.actors import ActorClosed, Intensity, Mailbox
-from hermes.actors.session.messages import Close, Message, Offer
+from hermes.actors.session.messages import Attach, Close, Message, Offer
 from hermes.actors.session.seams import Carried, SessionSeams
 from hermes.actors.session.session import Session
 from hermes.errors import UnknownSession
@@ -33,7 +33,6 @@ class _Life:
 
     mailbox: Mailbox[Message]
     successor: Mailbox[Message] | None = None
-    intensity: Intensity = field(factory=Intensity)
     over: trio.Event = field(factory=trio.Event)
 
 
@@ -44,7 +43,7 @@ class Directory:
         seams: the world of the sessions.
         nursery: where their actors run; cancelling it takes each down its ladder.
         quarantined: told when a session has crashed too often.
-        ended: told when a session's last actor is gone.
+        ended: told when an actor is gone, though another may follow.
     """
 
     def __init__(
@@ -61,6 +60,9 @@ class Directory:
         self._ended = ended
         self._lives: dict[str, _Life] = {}
         self._buried: set[str] = set()
+        # Of those that crashed lately: a session that nobody waits for is dormant after a
+        # crash, and its next message may crash it again.
+        self._crashes: dict[str, Intensity] = {}
 
     @property
     def live(self) -> tuple[str, ...]:
@@ -133,12 +135,14 @@ class Directory:
             while True:
                 carried = await Session(session, life.mailbox, self._seams, carried).run()
                 if carried.crash is not None:
-                    carried = self._crashed(session, life, carried, carried.crash)
+                    carried = self._crashed(session, carried, carried.crash)
                 if session in self._buried:
                     _refuse(carried, UnknownSession(session))
                     return
                 if life.successor is None and not carried.nonempty:
                     return
+                # The next actor begins with no agent and no turn, whatever this one had.
+                self._ended(session)
                 life.mailbox = life.successor or self._mailbox()
                 life.successor = None
         finally:
@@ -149,11 +153,13 @@ class Directory:
                     mailbox.close("shutdown")
             self._ended(session)
 
-    def _crashed(self, session: str, life: _Life, carried: Carried, crash: Exception) -> Carried:
-        life.intensity = life.intensity.crashed(self._seams.world.now())
-        if not life.intensity.exceeded:
+    def _crashed(self, session: str, carried: Carried, crash: Exception) -> Carried:
+        now = self._seams.world.now()
+        self._crashes = {name: one for name, one in self._crashes.items() if one.counts(now)}
+        intensity = self._crashes.pop(session, Intensity()).crashed(now)
+        if not intensity.exceeded:
+            self._crashes[session] = intensity
             return carried
-        life.intensity = Intensity()
         log.error("session %s crashed too often and is quarantined", session)
         self._quarantined(session, repr(crash))
 
@@ -176,5 +182,5 @@ def _refuse(carried: Carried, error: Exception) -> None:
     for message in carried.messages:
         if isinstance(message, Offer):
             message.sink.fail(error)
-        else:
+        elif isinstance(message, Attach):
             message.reply.fail(error)

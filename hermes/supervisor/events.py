@@ -30,7 +30,7 @@ class Event:
 class Listener(Protocol):
     """Called with each event, synchronously; must not raise."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take one event."""
         ...
 

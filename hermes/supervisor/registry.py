@@ -43,6 +43,10 @@ class Registry:
         self._resident = 0
         self._releasing = 0
 
+    def started(self, session: str) -> None:
+        """The session has an actor."""
+        self._get(session)
+
     def touched(self, session: str) -> None:
         """A message came."""
         self._get(session).touched = next(self._count)
@@ -62,12 +66,21 @@ class Registry:
         self._sort(session, seen)
 
     def ended(self, session: str, now: float) -> None:
-        """A turn is over."""
-        seen = self._get(session)
+        """A turn is over; of a session that is gone nothing is kept."""
+        seen = self._seen.get(session)
+        if seen is None:
+            return
         seen.busy = False
         seen.last_activity = now
         self._idle.pop(session, None)
         self._sort(session, seen)
+
+    def idle(self, session: str) -> None:
+        """It is not busy, whatever it has answered before."""
+        seen = self._seen.get(session)
+        if seen is not None:
+            seen.busy = False
+            self._sort(session, seen)
 
     def asked(self, session: str) -> None:
         """The session was asked to release."""
@@ -78,7 +91,7 @@ class Registry:
             self._sort(session, seen)
 
     def refused(self, session: str) -> None:
-        """It answered that it is busy; its turn's end will be told."""
+        """It answered that it is busy; when it is not any more, it tells."""
         seen = self._seen.get(session)
         if seen is not None:
             self._not_releasing(seen)

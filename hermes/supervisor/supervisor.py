@@ -210,14 +210,15 @@ class Supervisor(Actor[Message]):
     def _note(self, notice: notices.Notice) -> None:
         session, publish = notice.session, self._events.publish
         match notice:
+            case notices.Started():
+                self._registry.started(session)
+                publish("session_started", session)
             case notices.Touched():
                 self._registry.touched(session)
                 publish("prompt", session)
             case notices.Built():
                 self._registry.built(session)
-                if notice.reason is None:
-                    publish("session_started", session)
-                else:
+                if notice.reason is not None:
                     publish("rebuilt", session, reason=notice.reason)
             case notices.TurnBegan():
                 self._registry.began(session)
@@ -230,6 +231,8 @@ class Supervisor(Actor[Message]):
                 ending = _ENDINGS.get(notice.state, "failed")
                 self._tally.endings[ending] = self._tally.endings.get(ending, 0) + 1
                 publish("turn_ended", session, state=notice.state, stopReason=notice.stop_reason)
+            case notices.Idle():
+                self._registry.idle(session)
             case notices.Released():
                 self._registry.released(session)
                 if notice.cause in self._tally.evictions:

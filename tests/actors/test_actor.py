@@ -91,7 +91,7 @@ async def test_a_full_actor_says_so(autojump_clock: object) -> None:
 
 async def test_asks_fail_when_the_actor_stops() -> None:
     """K3: the question in work and those that wait fail with the reason as it goes."""
-    reasons = []
+    reasons: list[str] = []
 
     async def ask() -> None:
         with pytest.raises(ActorClosed) as caught:
@@ -110,7 +110,7 @@ async def test_asks_fail_when_the_actor_stops() -> None:
 
 async def test_a_crash_fails_the_asks_with_its_reason(autojump_clock: object) -> None:
     """K3, K4: an actor's crash is raised to its owner, and its askers are told why it went."""
-    reasons = []
+    reasons: list[str] = []
 
     async def ask() -> None:
         with pytest.raises(ActorClosed) as caught:

@@ -28,6 +28,13 @@ def test_the_window_slides() -> None:
     assert not crash([0, 1, 2, 3, 4, 10]).exceeded
 
 
+def test_what_may_be_forgotten() -> None:
+    """K4: once its last crash is 10 s old nothing of an actor has to be kept."""
+    assert not Intensity().counts(0)
+    assert crash([0, 1]).counts(10.9)
+    assert not crash([0, 1]).counts(11)
+
+
 @given(st.lists(st.floats(0, 5), max_size=40))
 def test_against_counting(gaps: list[float]) -> None:
     """K4: exceeded exactly where more than 5 crashes fall into the last 10 s."""

@@ -128,12 +128,15 @@ async def test_steps_are_asked_for_late(autojump_clock: object) -> None:
 )
 def test_whatever_happens(scripts: list[Script], cancel_at: float) -> None:
     """R3: every step is taken in order and reported, none over 5 s, all within 20 s, and each
-    that did not end by itself is killed, once."""
+    that did not end by itself is killed, once.
+    """
     log: list[str] = []
 
     async def main() -> list[StepReport]:
+        reports: list[StepReport] = []
         with trio.CancelScope(deadline=trio.current_time() + cancel_at):
-            return await descend(steps(log, *scripts), Deadline())
+            reports = await descend(steps(log, *scripts), Deadline())
+        return reports
 
     reports = run_virtual(main)
     assert [report.step for report in reports] == list("abcdefghi"[: len(scripts)])

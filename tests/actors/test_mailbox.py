@@ -305,7 +305,8 @@ def test_nothing_is_lost_or_doubled(
     capacity: int, senders: list[tuple[int, int, int | None]], pauses: list[int]
 ) -> None:
     """K1, K2: whoever sends, waits and is cancelled when: what `put` said was sent arrives,
-    once, in its sender's order; the rest was never sent."""
+    once, in its sender's order; the rest was never sent.
+    """
 
     async def main() -> None:
         mailbox: Mailbox[tuple[int, int]] = Mailbox(capacity)

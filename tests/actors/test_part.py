@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -32,15 +34,13 @@ async def test_the_end_is_a_report(autojump_clock: object) -> None:
 
 async def test_a_crash_is_a_report(autojump_clock: object) -> None:
     """R8: a part's crash is a report to its owner; its siblings and its nursery go on."""
-    reports: dict[str, PartReport] = {}
-
+    bad: list[PartReport] = []
+    good: list[PartReport] = []
     async with trio.open_nursery() as nursery:
-        for name, work in (("bad", crash), ("good", answer)):
-            part = Part(name, Deadline(), work, lambda report, name=name: reports.update({name: report}))
-            part.start(nursery)
-    assert reports["bad"].how == "crashed"
-    assert str(reports["bad"].error) == "broken"
-    assert reports["good"].how == "done"
+        Part("bad", Deadline(), crash, bad.append).start(nursery)
+        Part("good", Deadline(), answer, good.append).start(nursery)
+    assert [report.how for report in (*bad, *good)] == ["crashed", "done"]
+    assert str(bad[0].error) == "broken"
 
 
 async def test_stop_waits_for_the_end(autojump_clock: object) -> None:
@@ -104,7 +104,7 @@ async def test_the_deadline_ends_it(autojump_clock: object) -> None:
     deadline = Deadline()
     reports: list[PartReport] = []
     async with trio.open_nursery() as nursery:
-        Part("p", deadline, trio.sleep_forever, reports.append).start(nursery)
+        Part("p", deadline, partial(trio.sleep, 1000), reports.append).start(nursery)
         await wait_all_tasks_blocked()
         deadline.shorten(7)
     assert trio.current_time() == 7

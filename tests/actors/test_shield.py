@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ async def test_a_shield_holds_off_a_cancel(autojump_clock: object) -> None:
 async def test_a_shield_has_an_end(autojump_clock: object) -> None:
     """K5: past its seconds the body is cancelled."""
     with Deadline().shield(5) as scope:
-        await trio.sleep_forever()
+        await trio.sleep(math.inf)
     assert scope.cancelled_caught
     assert trio.current_time() == 5
 
@@ -36,7 +38,7 @@ async def test_no_shield_outlives_the_deadline(autojump_clock: object) -> None:
     deadline = Deadline()
     deadline.shorten(2)
     with deadline.shield(60):
-        await trio.sleep_forever()
+        await trio.sleep(math.inf)
     assert trio.current_time() == 2
 
 
@@ -47,7 +49,7 @@ async def test_shorten_moves_live_shields(autojump_clock: object) -> None:
 
     async def hold(seconds: float) -> None:
         with deadline.shield(seconds):
-            await trio.sleep_forever()
+            await trio.sleep(math.inf)
         ended.append((seconds, trio.current_time()))
 
     async with trio.open_nursery() as nursery:
@@ -83,7 +85,7 @@ def test_every_shield_ends_in_time(
             await trio.sleep(start)
             opened = trio.current_time()
             with deadline.shield(seconds):
-                await trio.sleep_forever()
+                await trio.sleep(math.inf)
             bound = max(min(opened + seconds, deadline.at), opened)
             assert trio.current_time() <= bound + 1e-6
 

@@ -6,17 +6,24 @@ import json
 import os
 import signal
 import stat
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import trio
 from support.process import LISTENING, STOP_SECONDS, open_daemon, run_hermes
-from support.wire import RpcFailed
+from support.wire import RpcFailed, WireClient
 from trio_websocket import ConnectionClosed
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+async def draining(operator: WireClient) -> None:
+    """Ask until a signal has arrived: nothing else says when it does."""
+    while not (await operator.call("supervisor/status"))["draining"]:
+        pass
 
 
 async def test_it_says_where_it_listens(tmp_path: Path) -> None:
@@ -66,15 +73,11 @@ async def test_sigterm_lets_turns_finish(tmp_path: Path) -> None:
         turn = await client.begin_prompt(session, "slow 0.1 count to 10")
         await client.until(lambda: bool(client.text(session)))
         daemon.process.send_signal(signal.SIGTERM)
-        refused = None
-        while refused is None:  # until the signal has arrived, a prompt is taken
-            try:
-                await client.prompt(session, "hello", whenBusy="reject")
-            except RpcFailed as failed:
-                refused = failed if failed.code != -31001 else None
-        assert refused.code == -31003
-        assert refused.data["retryAfterSeconds"] > 0
-        assert (await operator.call("supervisor/status"))["draining"] is True
+        await draining(operator)
+        with pytest.raises(RpcFailed) as refused:
+            await client.prompt(session, "hello")
+        assert refused.value.code == -31003
+        assert refused.value.data["retryAfterSeconds"] > 0
         assert (await client.answer(turn))["stopReason"] == "end_turn"
         assert client.text(session) == " ".join(map(str, range(1, 11)))
         with pytest.raises(ConnectionClosed) as closed:
@@ -105,8 +108,7 @@ async def test_a_second_sigterm(tmp_path: Path) -> None:
         await client.until(lambda: bool(client.text(session)))
         daemon.process.send_signal(signal.SIGTERM)
         async with daemon.connect("/control") as operator:
-            while not (await operator.call("supervisor/status"))["draining"]:
-                pass
+            await draining(operator)
         daemon.process.send_signal(signal.SIGTERM)
         with trio.fail_after(2.5):
             await daemon.process.wait()
@@ -117,7 +119,7 @@ async def test_sigint(tmp_path: Path) -> None:
     async with open_daemon(tmp_path) as daemon:
         daemon.process.send_signal(signal.SIGINT)
         assert await daemon.ended() == 0
-        assert len(daemon.lines) == 1
+        assert "Traceback" not in "\n".join(daemon.lines)
 
 
 async def test_a_kill_in_mid_turn(tmp_path: Path) -> None:
@@ -126,14 +128,14 @@ async def test_a_kill_in_mid_turn(tmp_path: Path) -> None:
         async with daemon.connect() as client:
             session = await client.new("cli:cut", str(tmp_path))
             assert await client.prompt(session, "hello", id="done") == "end_turn"
-            await client.begin_prompt(session, "slow 0.2 count to 5", id="cut")
+            await client.begin_prompt(session, "slow 0.1 count to 5", id="cut")
             said = client.text(session)
             await client.until(lambda: client.text(session) != said)
             before = client.numbers(session)
             await daemon.kill()
     async with open_daemon(tmp_path) as daemon, daemon.connect() as client:
         assert await client.new("cli:cut", str(tmp_path)) == session
-        answer = await client.prompt(session, "slow 0.2 count to 5", id="cut")
+        answer = await client.prompt(session, "slow 0.1 count to 5", id="cut")
         assert answer == "end_turn"
         assert await client.prompt(session, "hello", id="done") == "end_turn"
         replay = {"sessionId": session, "cwd": str(tmp_path), "mcpServers": []}
@@ -141,7 +143,7 @@ async def test_a_kill_in_mid_turn(tmp_path: Path) -> None:
             await late.call("session/load", replay)
             numbers = late.numbers(session)
             assert numbers[0][0] == 1
-            assert all(a[1] + 1 == b[0] for a, b in zip(numbers, numbers[1:], strict=False))
+            assert all(a[1] + 1 == b[0] for a, b in pairwise(numbers))
             assert numbers[-1][1] > before[-1][1]
             turns = [
                 (hermes.get("turn"), hermes.get("id"))
@@ -168,7 +170,7 @@ async def test_a_cut_turn_is_journaled(tmp_path: Path) -> None:
     env = {"HERMES_LIMITS__DRAIN": "0"}
     async with open_daemon(tmp_path, env=env) as daemon, daemon.connect() as client:
         session = await client.new("cli:cut", str(tmp_path))
-        await client.begin_prompt(session, "slow 0.2 count to 5")
+        await client.begin_prompt(session, "slow 0.1 count to 5")
         await client.until(lambda: bool(client.text(session)))
         assert await daemon.stop() == 0
     async with open_daemon(tmp_path) as daemon, daemon.connect() as client:

@@ -31,7 +31,7 @@ async def meet(frame: dict[str, Any]) -> int:
         servers: list[WebSocketConnection] = []
 
         async def accept() -> None:
-            request = await wrap_server_stream(nursery, theirs)  # type: ignore[arg-type]
+            request = await wrap_server_stream(nursery, theirs)
             servers.append(await request.accept())
 
         nursery.start_soon(accept)

@@ -60,7 +60,8 @@ async def test_release_frees_the_agent(autojump_clock: object) -> None:
 
 async def test_release_touches_no_resource(autojump_clock: object) -> None:
     """R2, R4: resources stay open over a release; the fresh agent reaches the very same ones,
-    under the same task id, and continues the history."""
+    under the same task id, and continues the history.
+    """
     log: list[str] = []
     kinds = scripted_kinds(log, {"terminal": Rung.TERMINAL})
     async with (

@@ -62,7 +62,9 @@ def read_disk(connection: apsw.Connection) -> Disk:
             load_joined(first, last, body)
             for first, last, body in rows("SELECT first_seq, seq, body FROM updates ORDER BY seq")
         ],
-        messages=[json.loads(row[0]) for row in rows("SELECT body FROM messages ORDER BY position")],
+        messages=[
+            json.loads(row[0]) for row in rows("SELECT body FROM messages ORDER BY position")
+        ],
     )
 
 
@@ -70,7 +72,9 @@ def acknowledged(frames: Iterable[Frame]) -> list[str]:
     """The ids of the prompts that a client was told are on disk."""
     return [
         hermes["accepted"]["id"]
-        for hermes in (frame.get("params", {}).get("_meta", {}).get("hermes", {}) for frame in frames)
+        for hermes in (
+            frame.get("params", {}).get("_meta", {}).get("hermes", {}) for frame in frames
+        )
         if "accepted" in hermes
     ]
 

@@ -5,7 +5,8 @@ restarts it on the same store, then does the same for its second point, and so o
 until a run ends without having been killed: every point once, none sampled.  With
 TIMES 2 the first life always dies in its second tool call, and it is the restart that
 is killed at each of its points, and restarted again.  Each point leaves a line of JSON
-on standard output: its name, and what was wrong after it.
+on standard output: its name, what the repeated prompts answered after the restart, and
+what was wrong.
 
 Each life is a fork of one process in which everything is imported already: a fresh
 interpreter for each would cost a second.
@@ -13,6 +14,7 @@ interpreter for each would cost a second.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -28,6 +30,8 @@ from support.after_kill import AfterKill
 from support.evidence import Disk, Frame, last_number, numbered, read_disk
 from support.kill_points import KillableStream, KillPoints, frames_of
 from support.runtime import open_runtime, validator
+from support.unsynced import NAME as UNSYNCED
+from support.unsynced import UnsyncedDisk
 from support.wire import RpcFailed, WireClient
 from trio.testing import MockClock
 
@@ -85,7 +89,7 @@ class Life:
         async with (
             open_runtime(
                 seed=self._number * 2,
-                connection=open_file(self._folder / STORE_NAME),
+                connection=open_file(self._folder / STORE_NAME, vfs=UNSYNCED),
                 executor=inline if self._inline else ThreadExecutor(),
                 observe=self._points.reach,
                 wire=self._wire,
@@ -119,22 +123,25 @@ class Return:
         self._told = sent_frames(folder)
         self._before = disk_of(folder)
         self._after_seq = last_number(sent_frames(folder, connection=1))
-        self._answers: dict[str, str | int] = {}
+        self.answers: dict[str, str | int] = {}
         self._resumed: list[Frame] = []
         self._loaded: list[Frame] = []
 
     async def story(self, client: WireClient, other: WireClient) -> None:
         """Resume, repeat the prompts, and let somebody else load all there is."""
-        session = await client.new(KEY)
-        attach = {"sessionId": session, "cwd": "/", "mcpServers": []}
-        meta = {"_meta": {"hermes": {"afterSeq": self._after_seq}}}
-        await client.call("session/resume", attach | meta)
+        known = [frame["result"] for frame in self._told if "sessionId" in frame.get("result", {})]
+        if known:
+            session = known[0]["sessionId"]
+            meta = {"hermes": {"afterSeq": self._after_seq}}
+            await client.call("session/resume", _attach(session) | {"_meta": meta})
+        else:
+            session = await client.new(KEY)
         for name, text in PROMPTS.items():
             try:
-                self._answers[name] = await client.prompt(session, text, id=name)
+                self.answers[name] = await client.prompt(session, text, id=name)
             except RpcFailed as failed:
-                self._answers[name] = failed.code
-        await other.call("session/load", attach)
+                self.answers[name] = failed.code
+        await other.call("session/load", _attach(session))
         self._resumed, self._loaded = numbered(client.frames), numbered(other.frames)
 
     def verdict(self, folder: Path) -> list[str]:
@@ -148,9 +155,13 @@ class Return:
             resumed_after=self._after_seq,
             resumed=self._resumed,
             loaded=self._loaded,
-            answers=self._answers,
+            answers=self.answers,
             runs=Counter(lines),
         ).faults()
+
+
+def _attach(session: str) -> Frame:
+    return {"sessionId": session, "cwd": "/", "mcpServers": []}
 
 
 def sent_frames(folder: Path, connection: int | None = None) -> list[Frame]:
@@ -166,7 +177,7 @@ def disk_of(folder: Path) -> Disk:
     for name in (STORE_NAME, STORE_NAME + "-wal"):
         if (folder / name).exists():
             shutil.copy(folder / name, copy / name)
-    connection = open_file(copy / STORE_NAME)
+    connection = open_file(copy / STORE_NAME, vfs=UNSYNCED)
     try:
         return read_disk(connection)
     finally:
@@ -222,7 +233,7 @@ class Enumeration:
         for n in range(1, MOST_POINTS):
             folder = self._folder(n)
             self._live(folder, 1, first_story, fixed)
-            if not self._live(folder, 2, lambda *both: Return(folder).story(*both), n):
+            if not self._live(folder, 2, Return(folder).story, n):
                 return
             self._examine(folder, 3, n)
         raise RuntimeError("the enumeration does not end")
@@ -242,7 +253,8 @@ class Enumeration:
             back = Return(folder)
             Life(folder, number, self._executor, None).run(back.story)
             points = (folder / f"points-{number - 1}").read_text().splitlines()
-            print(json.dumps({"point": f"{n}: {points[-1]}", "faults": back.verdict(folder)}))
+            faults = back.verdict(folder)
+            print(json.dumps({"point": points[-1], "answers": back.answers, "faults": faults}))
 
         killed(examine)
         shutil.rmtree(folder)
@@ -251,11 +263,16 @@ class Enumeration:
 def main(root: str, executor: str, times: str) -> None:
     """Go through all points."""
     validator()
+    disk = UnsyncedDisk()
+    # What is frozen is not copied for each fork by a collection in it.
+    gc.collect()
+    gc.freeze()
     enumeration = Enumeration(Path(root), executor)
     if times == "2":
         enumeration.kill_twice()
     else:
         enumeration.kill_once()
+    disk.unregister()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ async def inspect(operator: WireClient, session: str) -> dict[str, Any]:
     return seen
 
 
-async def resident(operator: WireClient) -> list[str]:
-    """The ids of the resident sessions, in the order in which they were made."""
+async def resident(operator: WireClient) -> set[str]:
+    """The ids of the resident sessions."""
     listed = await operator.call("sessions/list", {"limit": 1000})
-    return [row["id"] for row in listed["sessions"] if row["resident"]]
+    return {row["id"] for row in listed["sessions"] if row["resident"]}
 
 
 async def status(operator: WireClient) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import trio
 from attrs import define, field, frozen
 from support.runtime import validator
 from support.wire import WireClient, speaking
-from trio_websocket import open_websocket_url
+from trio_websocket import wrap_client_stream
 
 ROOT = Path(__file__).parents[2]
 HERMES = (sys.executable, "-m", "hermes")
@@ -122,16 +122,23 @@ class LiveDaemon:
     async def connect(self, path: str = "/acp") -> AsyncIterator[WireClient]:
         """A client of the harness over a real socket; on `/acp` every frame is validated."""
         token = self.token("operator" if path == "/control" else "session")
-        headers = [(b"Authorization", f"Bearer {token}".encode())]
         async with (
-            open_websocket_url(
-                self.url(path), extra_headers=headers, message_queue_size=1000
-            ) as socket,
-            speaking(socket, validator() if path == "/acp" else None) as client,
+            await trio.open_tcp_stream("127.0.0.1", self.port) as stream,
+            trio.open_nursery() as nursery,
         ):
-            if path == "/acp":
-                await client.initialize()
-            yield client
+            socket = await wrap_client_stream(
+                nursery,
+                stream,
+                f"127.0.0.1:{self.port}",
+                path,
+                extra_headers=[(b"Authorization", f"Bearer {token}".encode())],
+                message_queue_size=1000,
+            )
+            async with speaking(socket, validator() if path == "/acp" else None) as client:
+                if path == "/acp":
+                    await client.initialize()
+                yield client
+            nursery.cancel_scope.cancel()
 
     async def call(self, method: str, **params: Any) -> Any:
         """One call of an operator, on a connection of its own."""

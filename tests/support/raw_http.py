@@ -79,7 +79,7 @@ async def exchange(stream: trio.abc.Stream, request: bytes) -> HttpReply:
         match event:
             case h11.NEED_DATA:
                 try:
-                    parser.receive_data(await stream.receive_some())
+                    parser.receive_data(bytes(await stream.receive_some()))
                 except trio.BrokenResourceError:
                     return reply
             case h11.InformationalResponse() | h11.Response():

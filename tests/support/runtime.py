@@ -201,9 +201,7 @@ async def open_runtime(
     )
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
-        runtime = LiveRuntime(
-            daemon, store, connection, models, registry, deadline, nursery, wire
-        )
+        runtime = LiveRuntime(daemon, store, connection, models, registry, deadline, nursery, wire)
         daemon.events.listen(runtime.events.append)
         await nursery.start(daemon.serve)
         daemon.open(Doors(frozenset({HOST}), frozenset({f"https://{HOST}"})))

@@ -30,6 +30,10 @@ class RecordingClient:
         self.as_sender.append(sender)
         self.log.append(f"sent {update.first_seq}-{update.seq}")
 
+    def attached(self, session: str) -> None:
+        """Note the beginning."""
+        self.log.append("attached")
+
     def detached(self, session: str, reason: str) -> None:
         """Note the end."""
         self.log.append(f"detached: {reason}")

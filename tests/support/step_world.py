@@ -72,7 +72,9 @@ class StepWorld:
         self.state, effects = step("ses_1", before, message, facts)
         for effect in effects:
             self._note(effect, message)
-        assert not self.gone or (self.state.phase is Phase.GONE and isinstance(effects[-1], do.Retire))
+        assert not self.gone or (
+            self.state.phase is Phase.GONE and isinstance(effects[-1], do.Retire)
+        )
         if isinstance(message, msg.Release) and before.busy:
             assert message.reply.done, "a busy session answers at once"
         return effects
@@ -151,9 +153,7 @@ class StepWorld:
 
     # -- what a test may let happen -------------------------------------------
 
-    def offer(
-        self, when_busy: str = msg.QUEUE, client_id: str | None = None
-    ) -> msg.Offer:
+    def offer(self, when_busy: str = msg.QUEUE, client_id: str | None = None) -> msg.Offer:
         """A client prompts."""
         offer = msg.Offer("hello", b"{}", RecordingSink(RecordingClient()), client_id, when_busy)
         self.offers.append(offer)
@@ -185,7 +185,9 @@ class StepWorld:
         elif known is not None:
             self.send(msg.Committed(offer, outcome.Value(Accepted(known, True))))
         else:
-            row = PromptRow(next(self.numbers), "ses_1", offer.client_id, b"{}", PromptState.WAITING)
+            row = PromptRow(
+                next(self.numbers), "ses_1", offer.client_id, b"{}", PromptState.WAITING
+            )
             if offer.client_id:
                 self.rows[offer.client_id] = row
             self.send(msg.Committed(offer, outcome.Value(Accepted(row, False))))
@@ -195,7 +197,7 @@ class StepWorld:
         if known is not None and end.prompt.client_id:
             kept = evolve(known, state=end.state, result=dump_answer("x"))
             self.rows[end.prompt.client_id] = kept
-        self.send(msg.PromptEnded(end.prompt.number, end.state.value, "x", end.turn))
+        self.send(msg.PromptEnded(end.prompt.number))
 
     def end_work(self, how: How = "done") -> None:
         """The build or the turn ends."""

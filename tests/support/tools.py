@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import trio
 
-from hermes.ports.tools import Tool, ToolContext
+from hermes.ports.tools import RunTool, Tool, ToolContext
 from hermes.tools.clock import CLOCK
 
 
@@ -35,7 +36,7 @@ def stubborn_tool() -> Tool:
 
     async def stubborn(arguments: Mapping[str, object], context: ToolContext) -> str:
         try:
-            await trio.sleep_forever()
+            await trio.sleep(math.inf)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(float(str(arguments["seconds"])))
@@ -44,7 +45,6 @@ def stubborn_tool() -> Tool:
     return _tool("stubborn", stubborn)
 
 
-def _tool(name: str, run: object) -> Tool:
-    assert callable(run)
+def _tool(name: str, run: RunTool) -> Tool:
     # Of a toolset that every agent has.
     return Tool(name, f"The tool {name}.", {"type": "object"}, CLOCK, run)

@@ -18,6 +18,10 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 Frame = dict[str, Any]
 
+#: Virtual seconds after which a test is stuck, so that it fails instead of hanging:
+#: longer than any time-to-live or inactivity limit in a test.
+FOR_EVER = 20_000.0
+
 
 class RpcFailed(Exception):
     """An error answer."""
@@ -117,11 +121,13 @@ class WireClient:
 
         Raises:
             ConnectionError: the connection closed first.
+            trio.TooSlowError: nothing of the kind came for ever, in virtual time.
         """
-        while not condition():
-            if self.closed:
-                raise ConnectionError("the connection is closed")
-            await self._changed.wait()
+        with trio.fail_after(FOR_EVER):
+            while not condition():
+                if self.closed:
+                    raise ConnectionError("the connection is closed")
+                await self._changed.wait()
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """Send a request and wait for its result."""

@@ -43,7 +43,13 @@ def on_ladder_ended(state: State, message: msg.LadderEnded, effects: list[do.Eff
     close = evolve(state.close, reports=message.reports)
     if state.current is not None:
         effects.append(
-            do.End(state.current, PromptState.CANCELLED, stop_reason="cancelled", turn=True)
+            do.End(
+                state.current,
+                PromptState.CANCELLED,
+                stop_reason="cancelled",
+                turn=True,
+                current=True,
+            )
         )
         effects.extend(cancelled(prompt) for prompt in state.steering)
     replies = state.release.replies if state.release is not None else ()

@@ -7,7 +7,15 @@ from typing import Generic, TypeVar
 from attrs import frozen
 
 from hermes.actors import Reply, StepReport
-from hermes.actors.session.messages import Attach, Inspect, NeedResource, Offer
+from hermes.actors.session.messages import (
+    Attach,
+    Cancel,
+    CancelPrompt,
+    Detach,
+    Inspect,
+    NeedResource,
+    Offer,
+)
 from hermes.actors.session.notices import Notice
 from hermes.actors.session.state import Waiting
 from hermes.ports.client import PromptSink, SessionClient
@@ -110,13 +118,18 @@ class Stop:
 
 @frozen(eq=False)
 class End:
-    """Write a prompt's terminal state, then tell its client; comes back as `PromptEnded`."""
+    """Write a prompt's terminal state, then tell its client; comes back as `PromptEnded`.
+
+    `turn` is whether a turn had run for it, `current` whether the session was busy
+    with it, so that the supervisor waits for its end.
+    """
 
     prompt: Waiting
     state: PromptState
     stop_reason: str | None = None
     error: Exception | None = None
     turn: bool = False
+    current: bool = False
 
 
 @frozen(eq=False)
@@ -183,7 +196,7 @@ class Tell:
 class CarryOver:
     """Leave a message to the next actor of this session: this one is closing."""
 
-    message: Offer | Attach
+    message: Offer | Attach | Detach | Cancel | CancelPrompt
 
 
 @frozen(eq=False)

@@ -164,15 +164,9 @@ class LadderEnded:
 
 @frozen(eq=False)
 class PromptEnded:
-    """A prompt's terminal state is on disk, its client has its answer.
-
-    `turn` is whether a turn had run for it.
-    """
+    """A prompt's terminal state is on disk."""
 
     number: int
-    state: str
-    stop_reason: str
-    turn: bool
 
 
 Work = Offer

@@ -10,6 +10,13 @@ from hermes.actors import StepReport
 
 
 @frozen
+class Started:
+    """The session has an actor: it was made, or woken."""
+
+    session: str
+
+
+@frozen
 class Touched:
     """A message came: the session is the most recently used (row B2)."""
 
@@ -40,6 +47,13 @@ class TurnEnded:
     session: str
     state: str
     stop_reason: str
+
+
+@frozen
+class Idle:
+    """The session takes the next prompt, or a release: after every "busy" that it answered."""
+
+    session: str
 
 
 @frozen
@@ -78,5 +92,16 @@ class Closed:
     steps: tuple[StepReport, ...]
 
 
-Notice = Touched | Built | TurnBegan | TurnEnded | Released | ToolCalled | Crashed | Closed
+Notice = (
+    Started
+    | Touched
+    | Built
+    | TurnBegan
+    | TurnEnded
+    | Idle
+    | Released
+    | ToolCalled
+    | Crashed
+    | Closed
+)
 Notify = Callable[[Notice], None]

@@ -62,7 +62,7 @@ class Performer:
         nursery: trio.Nursery,
     ) -> None:
         self.retired: do.Retire | None = None
-        self.carried: list[msg.Offer | msg.Attach] = []
+        self.carried: list[msg.Message] = []
         self._row = row
         self._seams = seams
         self._post = post
@@ -198,9 +198,12 @@ class Performer:
                 self._last_active = self._seams.world.now()
                 if agent is not None:
                     agent.keep(messages)
+            # The client comes last: whoever asks after an answer finds its turn ended.
+            self._post(msg.PromptEnded(end.prompt.number))
+            if end.current:
+                self._seams.notify(notices.TurnEnded(self._row.id, state.value, stop_reason))
             for sink in end.prompt.sinks:
                 tell(sink, result)
-            self._post(msg.PromptEnded(end.prompt.number, state.value, stop_reason, end.turn))
 
         # A turn that still waited for its slot has not begun.
         began = (turn is not None and not turn.queued) or end.prompt.attempts > 0
@@ -295,10 +298,12 @@ class Performer:
         reports = report.value if isinstance(report.value, list) else []
         self._post(msg.LadderEnded(tuple(reports)))
 
-    def _carry_over(self, message: msg.Offer | msg.Attach) -> None:
+    def _carry_over(self, message: msg.Message) -> None:
+        """Keep it for the next actor; what takes something back, only if there is something."""
         if isinstance(message, msg.Attach):
             self._disown(message)
-        self.carried.append(message)
+        if self.carried or isinstance(message, msg.Offer | msg.Attach):
+            self.carried.append(message)
 
     def _retire(self, retire: do.Retire) -> None:
         self.retired = retire

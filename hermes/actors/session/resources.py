@@ -6,6 +6,7 @@ never touches one that is starting (row R8).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import trio
@@ -14,6 +15,8 @@ from attrs import define, field
 from hermes.actors import Deadline, Part, PartReport, Reply
 from hermes.errors import ResourceUnavailable
 from hermes.ports.resource import ResourceKinds, Rung, TaskResource
+
+log = logging.getLogger(__name__)
 
 
 @define(eq=False)
@@ -90,7 +93,9 @@ class Resources:
         """Stop resources gracefully, side by side, and wait until they are gone.
 
         Raises:
-            BaseExceptionGroup: one could not be stopped.
+            BaseExceptionGroup: one could not be stopped; `kill` them then.
+
+        **Cancellation**: those that are not gone are still open; `kill` them then.
         """
         async with trio.open_nursery() as nursery:
             for kind in kinds:
@@ -101,20 +106,20 @@ class Resources:
         if entry is None:
             return
         entry.stopping = True
-        try:
-            await entry.resource.stop()
-        finally:
-            entry.part.cancel()
-        await entry.part.wait()
+        await entry.resource.stop()
+        await entry.part.stop()
 
     def kill(self, kinds: tuple[str, ...]) -> None:
-        """End resources at once."""
+        """End resources at once; one that cannot be killed does not save the others."""
         for kind in kinds:
             entry = self._entries.get(kind)
             if entry is not None:
                 entry.stopping = True
-                entry.resource.kill()
                 entry.part.cancel()
+                try:
+                    entry.resource.kill()
+                except Exception:
+                    log.exception("the %s of a session cannot be killed", kind)
 
     def _ready(self, kind: str) -> None:
         entry = self._entries[kind]

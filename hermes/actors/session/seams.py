@@ -8,7 +8,7 @@ import trio
 from attrs import field, frozen
 
 from hermes.actors import Deadline
-from hermes.actors.session.messages import Attach, Message, Offer
+from hermes.actors.session.messages import Attach, Committed, Message, Offer
 from hermes.actors.session.notices import Notify
 from hermes.actors.session.state import Waiting
 from hermes.actors.session.watchdog import Watchdog
@@ -81,7 +81,7 @@ class Carried:
     with those who wait for it; `clients` stay attached.
     """
 
-    messages: tuple[Offer | Attach, ...] = ()
+    messages: tuple[Message, ...] = ()
     prompts: tuple[Waiting, ...] = ()
     clients: tuple[SessionClient, ...] = ()
     crash: Exception | None = None
@@ -90,4 +90,5 @@ class Carried:
     @property
     def nonempty(self) -> bool:
         """Whether the session has reason to live on at once."""
-        return bool(self.messages or self.prompts or self.clients)
+        wanted = any(isinstance(message, Offer | Attach | Committed) for message in self.messages)
+        return bool(wanted or self.prompts or self.clients)

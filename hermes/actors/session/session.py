@@ -12,13 +12,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import outcome
 import trio
 from attrs import evolve
 
 from hermes.actors import BATCH, ActorClosed, Mailbox
 from hermes.actors.session import messages as msg
 from hermes.actors.session.content import waiting
+from hermes.actors.session.notices import Started
 from hermes.actors.session.performer import Performer
 from hermes.actors.session.seams import Carried, SessionSeams
 from hermes.actors.session.state import Facts, State, Waiting
@@ -103,6 +103,7 @@ class Session:
 
     def _begin(self, prompts: tuple[Waiting, ...], performer: Performer) -> None:
         carried = self._carried
+        self._seams.notify(Started(self._session))
         self._state = State(
             queue=prompts,
             clients=frozenset(carried.clients),
@@ -128,16 +129,20 @@ class Session:
                     message = self._mailbox.get_nowait()
                 except trio.WouldBlock:
                     break
-                self._handle(message, performer)
+                self._handle(self._overtaking(message), performer)
                 if performer.gone():
                     return
 
-    def _handle(self, message: msg.Message, performer: Performer) -> None:
+    def _overtaking(self, message: msg.Message) -> msg.Message:
+        """A cancel with the offers that it overtook in the mailbox."""
         if isinstance(message, msg.Cancel):
-            message = evolve(message, withdrawn=self._withdraw(lambda _: True))
-        elif isinstance(message, msg.CancelPrompt):
+            return evolve(message, withdrawn=self._withdraw(lambda _: True))
+        if isinstance(message, msg.CancelPrompt):
             sink = message.sink
-            message = evolve(message, withdrawn=self._withdraw(lambda offer: offer.sink is sink))
+            return evolve(message, withdrawn=self._withdraw(lambda offer: offer.sink is sink))
+        return message
+
+    def _handle(self, message: msg.Message, performer: Performer) -> None:
         self._handling = message
         before = self._state.depth
         self._state, effects = step(self._session, self._state, message, self._facts())
@@ -194,26 +199,37 @@ class Session:
         return Carried()
 
     def _leave(self, performer: Performer, crash: Exception | None) -> Carried:
-        offers = (message for message in self._left if isinstance(message, msg.Offer))
-        messages = (*performer.carried, *self._inherited, *offers)
+        left = [message for message in (*self._inherited, *self._left) if _lasts(message)]
+        # Offers first: a cancel that had overtaken them still takes them back.
+        left.sort(key=lambda message: not isinstance(message, msg.Offer))
         if crash is None:
-            return Carried(messages=messages)
+            return Carried(messages=(*performer.carried, *left))
         return Carried(
-            messages=messages,
-            prompts=(*self._state.unanswered, *self._unhandled(crash)),
+            messages=(*performer.carried, *self._unhandled(crash), *left),
+            prompts=self._state.unanswered,
             clients=tuple(performer.publisher.clients),
             crash=crash,
         )
 
-    def _unhandled(self, crash: Exception) -> tuple[Waiting, ...]:
-        """The message that crashed the actor: its sender is told, or waits for the next one."""
+    def _unhandled(self, crash: Exception) -> tuple[msg.Message, ...]:
+        """The message that crashed the actor: its sender is told, or the next one handles it."""
         message = self._handling
         if isinstance(message, msg.Offer):
             message.sink.fail(crash)
-        elif isinstance(message, msg.Committed) and isinstance(message.outcome, outcome.Value):
-            row = message.outcome.value.row
-            return (Waiting(row.number, "", sinks=(message.offer.sink,)),)
-        return ()
+            return ()
+        if isinstance(message, msg.Cancel | msg.CancelPrompt):
+            for offer in message.withdrawn:
+                offer.sink.answer("cancelled")
+            message = evolve(message, withdrawn=())
+        return (message,) if message is not None and _lasts(message) else ()
+
+
+def _lasts(message: msg.Message) -> bool:
+    """Whether a message is meant for the session, and not for this one actor of it."""
+    if isinstance(message, msg.Attach):
+        return not message.reply.done
+    lasting = msg.Offer | msg.Committed | msg.Cancel | msg.CancelPrompt | msg.Detach
+    return isinstance(message, lasting)
 
 
 def _merge(on_disk: Sequence[Waiting], carried: Sequence[Waiting]) -> tuple[Waiting, ...]:

@@ -46,6 +46,8 @@ class Waiting:
 
     def joined(self, sink: PromptSink) -> Waiting:
         """The same with one more place to tell."""
+        if sink in self.sinks:
+            return self
         return evolve(self, sinks=(*self.sinks, sink))
 
 

@@ -28,7 +28,7 @@ from hermes.actors.session.cancels import cancelled, on_cancel, on_cancel_prompt
 from hermes.actors.session.closing import on_close, on_ladder_ended, settle_closing
 from hermes.actors.session.effects import Effect
 from hermes.actors.session.offers import on_committed, on_offer
-from hermes.actors.session.state import Facts, Phase, Releasing, State, Waiting
+from hermes.actors.session.state import Facts, Phase, Releasing, State
 from hermes.errors import Interrupted
 from hermes.ports.store import PromptState
 
@@ -74,7 +74,7 @@ def _begin(session: str, state: State, facts: Facts, effects: Effects) -> State:
     state = evolve(state, current=prompt, queue=tuple(rest), stopping=None)
     if prompt.attempts >= ATTEMPTS:
         cut = Interrupted("the turn was cut twice and is not run again")
-        effects.append(do.End(prompt, PromptState.INTERRUPTED, error=cut))
+        effects.append(do.End(prompt, PromptState.INTERRUPTED, error=cut, current=True))
         return evolve(state, phase=Phase.ENDING, ending=state.ending | {prompt.number})
     cached = state.resident is not None
     effects.append(do.Tell(notices.TurnBegan(session, cached, prompt.attempts > 0)))
@@ -143,6 +143,8 @@ def _decide(
 def _on_client(state: State, message: msg.Attach | msg.Detach, effects: Effects) -> State:
     if isinstance(message, msg.Detach):
         effects.append(do.Dismiss(message.client))
+        if state.phase is Phase.CLOSING:
+            effects.append(do.CarryOver(message))
         return evolve(state, clients=state.clients - {message.client})
     if state.phase is Phase.CLOSING:
         effects.append(do.CarryOver(message))
@@ -249,17 +251,19 @@ def _end_current(
     if prompt is None:
         return state
     if stop_reason is not None:
-        end = do.End(prompt, PromptState.ANSWERED, stop_reason=stop_reason, turn=turn)
+        end = do.End(prompt, PromptState.ANSWERED, stop_reason=stop_reason, turn=turn, current=True)
     elif error is not None and state.stopping is None:
-        end = do.End(prompt, PromptState.FAILED, error=error, turn=turn)
+        end = do.End(prompt, PromptState.FAILED, error=error, turn=turn, current=True)
     else:
-        end = do.End(prompt, PromptState.CANCELLED, stop_reason="cancelled", turn=turn)
+        end = do.End(
+            prompt, PromptState.CANCELLED, stop_reason="cancelled", turn=turn, current=True
+        )
     effects.append(end)
     closing = state.close is not None
     joined = [other for other in state.steering if other.number in taken]
     gone = state.dropped if not closing else frozenset(one.number for one in state.steering)
     late = [other for other in state.steering if other.number not in taken]
-    effects.extend(evolve(end, prompt=other, turn=False) for other in joined)
+    effects.extend(evolve(end, prompt=other, turn=False, current=False) for other in joined)
     effects.extend(cancelled(other) for other in late if other.number in gone)
     rest = [other for other in late if other.number not in gone]
     state = evolve(state, queue=(*rest, *state.queue), steering=(), dropped=frozenset())
@@ -271,12 +275,9 @@ def _end_current(
 def _on_prompt_ended(
     session: str, state: State, message: msg.PromptEnded, effects: Effects
 ) -> State:
-    current = state.current is not None and state.current.number == message.number
-    if message.turn or current:
-        ended = notices.TurnEnded(session, message.state, message.stop_reason)
-        effects.append(do.Tell(ended))
     state = evolve(state, ending=state.ending - {message.number})
-    if current:
+    if state.current is not None and state.current.number == message.number:
+        effects.append(do.Tell(notices.Idle(session)))
         phase = Phase.IDLE if state.phase is Phase.ENDING else state.phase
         interrupting = state.interrupting and bool(state.queue)
         return evolve(state, phase=phase, current=None, stopping=None, interrupting=interrupting)

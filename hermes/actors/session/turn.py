@@ -31,8 +31,8 @@ class TurnSeams:
     """What a turn reaches the world through.
 
     `inactivity` gives today's limit in seconds, None for none; `reasoning` the
-    effort of a prompt that names none; `watchdog` stops silent turns; `slots` bounds the turns of the whole daemon,
-    None for no bound.
+    effort of a prompt that names none; `watchdog` stops silent turns; `slots` bounds
+    the turns of the whole daemon, None for no bound.
     """
 
     store: Store
@@ -180,8 +180,9 @@ class Turn:
     async def tool_started(self, call_id: str, name: str, arguments: str) -> None:
         """See `TurnIO.tool_started`."""
         at = self._seams.world.wall()
+        model_calls = self.activity.model_calls
         await self._seams.store.run(
-            StartTool(self._session, self.prompt.number, call_id, name, arguments, at)
+            StartTool(self._session, self.prompt.number, call_id, name, arguments, at, model_calls)
         )
         self._tools[call_id] = name
         self._seams.notify(ToolCalled(self._session, call_id, name, "started"))

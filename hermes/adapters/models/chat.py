@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from hermes.adapters.models.characters import CharacterJoiner, whole
 from hermes.adapters.models.sse import SseParser
 from hermes.adapters.models.translate import error_of_event
 from hermes.errors import ModelError, StreamEmpty, StreamGarbled, StreamTruncated
@@ -56,6 +57,9 @@ def request_body(request: ModelRequest, runtime: Runtime) -> bytes:
 def decode_chunk(payload: bytes, provider: str, secret: Secret | None = None) -> list[ModelEvent]:
     """The events of one `data:` payload; none for `[DONE]`.
 
+    Texts and arguments are as they were sent: a character may be cut in two between
+    this payload and the next, and `ReplyReader` joins it.
+
     Raises:
         StreamGarbled: it is not JSON, or a field has a wrong type.
         ModelError: it is an error object.
@@ -85,12 +89,15 @@ class ReplyReader:
     """
 
     __slots__ = (
+        "_arguments",
         "_finished",
         "_parser",
         "_provider",
         "_secret",
         "_size",
         "_started",
+        "_text",
+        "_thought",
         "done",
         "failure",
     )
@@ -99,6 +106,9 @@ class ReplyReader:
         self._provider = provider
         self._secret = secret
         self._parser = SseParser(provider)
+        self._text = CharacterJoiner()
+        self._thought = CharacterJoiner()
+        self._arguments: dict[int, CharacterJoiner] = {}
         self._size = 0
         self._started = False
         self._finished = False
@@ -150,9 +160,38 @@ class ReplyReader:
             self._started = True
             for event in decoded:
                 if not self._finished or isinstance(event, Usage):
-                    events.append(event)
+                    events.extend(self._join(event))
                 self._finished = self._finished or isinstance(event, Finished)
         return events
+
+    def _join(self, event: ModelEvent) -> list[ModelEvent]:
+        """The event with whole characters, and before a `Finished` the halves that are left."""
+        match event:
+            case TextDelta():
+                text = self._text.add(event.text)
+                return [TextDelta(text)] if text else []
+            case ThoughtDelta():
+                thought = self._thought.add(event.text)
+                return [ThoughtDelta(thought)] if thought else []
+            case ToolCallDelta():
+                joiner = self._arguments.setdefault(event.index, CharacterJoiner())
+                arguments = joiner.add(event.arguments)
+                return [ToolCallDelta(event.index, event.call_id, event.name, arguments)]
+            case Finished():
+                return [*self._halves(), event]
+            case _:
+                return [event]
+
+    def _halves(self) -> list[ModelEvent]:
+        halves: list[ModelEvent] = []
+        if thought := self._thought.rest():
+            halves.append(ThoughtDelta(thought))
+        if text := self._text.rest():
+            halves.append(TextDelta(text))
+        for index, joiner in self._arguments.items():
+            if arguments := joiner.rest():
+                halves.append(ToolCallDelta(index, arguments=arguments))
+        return halves
 
     def _judge(self, broken: ModelError | None) -> None:
         if self.done:
@@ -184,10 +223,10 @@ def _events_of(chunk: Mapping[str, object]) -> list[ModelEvent]:
         if _int(choice, "index"):
             continue  # only one choice was asked for
         delta = _mapping(choice.get("delta") or {})
-        thought = _text(delta, "reasoning_content") or _text(delta, "reasoning")
+        thought = _piece(delta, "reasoning_content") or _piece(delta, "reasoning")
         if thought:
             events.append(ThoughtDelta(thought))
-        text = _text(delta, "content")
+        text = _piece(delta, "content")
         if text:
             events.append(TextDelta(text))
         for position, call in enumerate(_list(delta, "tool_calls")):
@@ -207,7 +246,7 @@ def _tool_call(call: Mapping[str, object], position: int) -> ToolCallDelta:
         raise _WrongShapeError(f"tool call number {index}")
     function = _mapping(call.get("function") or {})
     return ToolCallDelta(
-        index, _text(call, "id"), _text(function, "name"), _text(function, "arguments")
+        index, _text(call, "id"), _text(function, "name"), _piece(function, "arguments")
     )
 
 
@@ -244,16 +283,18 @@ def _int(parent: Mapping[str, object], name: str) -> int:
     return value
 
 
-def _text(parent: Mapping[str, object], name: str) -> str:
+def _piece(parent: Mapping[str, object], name: str) -> str:
+    """A text that may begin or end in the middle of a character."""
     value = parent.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise _WrongShapeError(f"{name} is not a string")
-    if value.isascii():
-        return value
-    # JSON can spell half of a surrogate pair, which no file and no socket can take.
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def _text(parent: Mapping[str, object], name: str) -> str:
+    return whole(_piece(parent, name))
 
 
 def _json(text: str) -> bytes:

@@ -16,8 +16,9 @@ import outcome
 from attrs import frozen
 
 from hermes.adapters.store.database import Database
-from hermes.adapters.store.faults import ends_batch, translate
+from hermes.adapters.store.faults import ends_batch, sync_failed, translate
 from hermes.adapters.store.operations import is_read, perform
+from hermes.errors import StoreError
 from hermes.ports.store import Operation
 
 BEFORE_COMMIT = "before commit"
@@ -32,12 +33,13 @@ class Committed:
     """What became of a batch: the outcomes in its order, and the kind of the commit.
 
     `written` is whether there was a commit that wrote, `synced` whether it was
-    synced to disk.
+    synced to disk.  `broken` is why nothing can be promised any more, None where it can.
     """
 
     outcomes: Sequence[Result]
     written: bool
     synced: bool
+    broken: StoreError | None = None
 
 
 class _OneFailed(Exception):
@@ -76,7 +78,8 @@ class Committer:
             if isinstance(error, apsw.CorruptError) and len(operations) > 1:
                 return self._singly(operations)
             failed = [outcome.Error(translate(error)) for _ in operations]
-            return Committed(failed, written=False, synced=False)
+            broken = translate(error) if sync_failed(error) else None
+            return Committed(failed, written=False, synced=False, broken=broken)
         return Committed(outcomes, written=writes, synced=writes and sync)
 
     def _singly(self, operations: Sequence[Asked]) -> Committed:
@@ -86,6 +89,7 @@ class Committer:
             [committed.outcomes[0] for committed in each],
             written=any(committed.written for committed in each),
             synced=any(committed.synced for committed in each),
+            broken=next((one.broken for one in each if one.broken is not None), None),
         )
 
     def _transaction(

@@ -88,8 +88,19 @@ def _refuse_loose(path: Path) -> None:
 
 
 def _probe(path: Path, steps: Sequence[str], vfs: str | None) -> None:
-    """Check the file through a connection that cannot change it."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    """Check the file through a connection that cannot change it.
+
+    A start that was cut before the file had its log leaves a rollback journal, and the
+    file cannot be read before it was rolled back: then, and only then, that is done.
+    """
+    try:
+        _check(path, steps, vfs, apsw.SQLITE_OPEN_READONLY)
+    except apsw.ReadOnlyError:
+        _check(path, steps, vfs, apsw.SQLITE_OPEN_READWRITE)
+
+
+def _check(path: Path, steps: Sequence[str], vfs: str | None, flags: int) -> None:
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
     try:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_timeout(_BUSY_MILLISECONDS)

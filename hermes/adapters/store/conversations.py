@@ -74,13 +74,14 @@ def start_tool(db: Database, operation: StartTool) -> None:
         ValueError: there is no such prompt.
     """
     started = db.change(
-        """INSERT INTO calls (prompt, call_id, name, arguments, started_at)
-           SELECT number, ?, ?, ?, ? FROM prompts WHERE number = ? AND session = ?
+        """INSERT INTO calls (prompt, call_id, name, arguments, started_at, round)
+           SELECT number, ?, ?, ?, ?, ? FROM prompts WHERE number = ? AND session = ?
            ON CONFLICT (prompt, call_id) DO NOTHING""",
         operation.call_id,
         operation.name,
         operation.arguments,
         operation.started_at,
+        operation.round,
         operation.prompt,
         operation.session,
     )
@@ -116,7 +117,7 @@ def end_tool(db: Database, operation: EndTool) -> None:
 def tools_of(db: Database, operation: ToolsOf) -> Sequence[ToolRow]:
     """The calls of one prompt."""
     found = db.rows(
-        """SELECT c.call_id, c.name, c.arguments, c.result FROM calls c
+        """SELECT c.call_id, c.name, c.arguments, c.result, c.round FROM calls c
            JOIN prompts p ON p.number = c.prompt
            WHERE c.prompt = ? AND p.session = ? ORDER BY c.number""",
         operation.prompt,

@@ -13,6 +13,9 @@ from hermes.errors import StoreCorrupt, StoreError, StoreFull
 # A failing read is a broken disk and not a full one; only writes and syncs are `StoreFull`.
 _READ_FAULTS = frozenset({apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ})
 
+# A plain code is a file system that does not say more.
+_SYNC_FAULTS = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
+
 
 def translate(error: apsw.Error) -> StoreError:
     """Say in our words what SQLite reported; a fresh exception at each call."""
@@ -26,6 +29,17 @@ def translate(error: apsw.Error) -> StoreError:
     if isinstance(error, apsw.IOError) and extended not in _READ_FAULTS:
         return StoreFull(f"the store cannot be written: {error}")
     return StoreError(f"the store failed: {error}")
+
+
+def sync_failed(error: apsw.Error) -> bool:
+    """Whether a sync failed, after which no later one can be believed.
+
+    The system forgets what it could not write: earlier commits that were not synced yet
+    may be a hole in the log, and what comes behind it is lost by the next power cut,
+    however well it was synced.
+    """
+    extended = getattr(error, "extendedresult", apsw.SQLITE_IOERR)
+    return isinstance(error, apsw.IOError) and extended in _SYNC_FAULTS
 
 
 def ends_batch(error: BaseException) -> bool:

@@ -20,7 +20,9 @@ _BOOT = "boot_id"
 def prepare(connection: apsw.Connection, boot_id: str) -> None:
     """Judge the last stop, and mark the store as in use under `boot_id`.
 
-    The mark is synced: else a power cut could bring the old clean mark back.
+    The mark is synced: else a power cut could bring the old clean mark back.  Then the
+    log is folded into the file: where a sync has failed before the stop, parts of the log
+    may be in the system's memory only, and no later sync of it would write them.
 
     Raises:
         StoreError: it cannot be written.
@@ -36,6 +38,7 @@ def prepare(connection: apsw.Connection, boot_id: str) -> None:
                 _raise_floors(connection)
             _mark(connection, _BOOT, boot_id)
             _mark(connection, _CLEAN, "0")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.Error as error:
         raise translate(error) from error
 

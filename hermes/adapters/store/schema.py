@@ -69,6 +69,7 @@ STEPS: tuple[str, ...] = (
         call_id TEXT NOT NULL,
         name TEXT NOT NULL,
         arguments TEXT NOT NULL,
+        round INTEGER NOT NULL,
         result TEXT,
         started_at REAL NOT NULL,
         ended_at REAL,

@@ -146,7 +146,8 @@ class SqliteStore:
         connection.
 
         Raises:
-            StoreError: the store cannot be written at the start.
+            StoreError: the store cannot be written at the start, or a sync failed: then
+                nothing later could be promised, and what was queued has failed.
 
         **Cancellation**: as a crash.  A commit under way in a thread is finished
         and its callbacks are called; what is queued, or has not begun, is dropped
@@ -160,6 +161,9 @@ class SqliteStore:
                 operations = [queued.operation for queued in batch]
                 committed = await self._executor(partial(self._committer.commit, operations))
                 self._settle(batch, committed)
+                if committed.broken is not None:
+                    self._fail_queued(committed.broken)
+                    raise committed.broken
             await self._executor(partial(_finish, self._connection))
         finally:
             self._closing = True
@@ -201,6 +205,11 @@ class SqliteStore:
         for queued, result in zip(batch, committed.outcomes, strict=True):
             queued.done(result)
 
+    def _fail_queued(self, error: StoreError) -> None:
+        self._closing = True
+        while self._queue:
+            self._queue.popleft().done(outcome.Error(error))
+
 
 def _finish(connection: apsw.Connection) -> None:
     """The end of an orderly stop; a mark that cannot be written does not keep us here."""
@@ -209,4 +218,11 @@ def _finish(connection: apsw.Connection) -> None:
     except StoreError as error:
         _log.warning("the store could not be marked as cleanly closed: %s", error)
     finally:
+        _close(connection)
+
+
+def _close(connection: apsw.Connection) -> None:
+    try:
         connection.close()
+    except apsw.Error as error:
+        _log.warning("the store's log stays beside it until the next start: %s", error)

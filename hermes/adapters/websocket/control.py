@@ -241,7 +241,10 @@ class ControlPeer:
         interrupt = msg.Interrupt()
         if not self._desk.directory.tell_live(row.id, interrupt):
             return {"interrupted": False}
-        return {"interrupted": await interrupt.reply.wait()}
+        try:
+            return {"interrupted": await interrupt.reply.wait()}
+        except ActorClosed:
+            return {"interrupted": False}
 
     async def _suspend(self, params: ControlParams) -> Result:
         return await self._set_suspended(params, suspended=True)
@@ -255,7 +258,11 @@ class ControlPeer:
         row = await self._row(params.session)
         suspend = msg.Suspend(suspended)
         if self._desk.directory.tell_live(row.id, suspend):
-            return {"state": await suspend.reply.wait()}
+            try:
+                return {"state": await suspend.reply.wait()}
+            except ActorClosed:
+                # It met an actor on its way out: what counts is the row, for the next one.
+                log.info("session %s went while it was told", row.id)
         await views.keep_suspended(self._desk.store, row, suspended)
         return {"state": "suspended" if suspended else "dormant"}
 

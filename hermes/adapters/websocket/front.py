@@ -15,7 +15,7 @@ import trio
 from attrs import define, field
 from trio_websocket import WebSocketConnection, wrap_server_stream
 
-from hermes.actors import Deadline
+from hermes.actors import Deadline, open_service_nursery
 from hermes.adapters.websocket.acp import AcpPeer
 from hermes.adapters.websocket.control import ControlPeer
 from hermes.adapters.websocket.desk import Desk
@@ -101,13 +101,14 @@ class Front:
             if isinstance(verdict, Refusal):
                 await _answer(stream, verdict.status, verdict.why, verdict.headers)
                 return
-            async with trio.open_nursery() as nursery:
-                link = await self._shake_hands(nursery, stream, received, verdict)
+            async with open_service_nursery(self.deadline) as services:
+                # It outlives a cancel: without a reader no goodbye is ever answered.
+                readers = await services.start(_hold_nursery, "websocket reader")
+                link = await self._shake_hands(readers, stream, received, verdict)
                 if link is not None:
                     self._unknown -= 1
                     known = True
                     await self._speak(link, verdict)
-                nursery.cancel_scope.cancel()
         finally:
             if not known:
                 self._unknown -= 1
@@ -174,6 +175,13 @@ class Front:
             self._open -= 1
 
 
+async def _hold_nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """Keep a nursery open until cancelled."""
+    async with trio.open_nursery() as nursery:
+        task_status.started(nursery)
+        await trio.sleep_forever()
+
+
 async def _answer(
     stream: trio.abc.Stream, status: int, why: str, headers: Sequence[tuple[str, str]] = ()
 ) -> None:
@@ -192,6 +200,9 @@ async def _answer(
             await stream.send_all(head + body)
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()
+            # Unread bytes would reset the connection, and the answer be lost with it.
+            while await stream.receive_some(RECEIVE_BYTES):
+                pass
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             log.debug("a peer went before its answer")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import trio
 from attrs import frozen
 
-from hermes.messages.joined import Joined, joined_text, merge
+from hermes.messages.joined import Joined, dump_joined, joined_text, merge
 from hermes.messages.jsonrpc import notification_frame
 from hermes.messages.notifications import SESSION_UPDATE, session_update_params
 
@@ -55,8 +55,11 @@ class Outbox:
 
     def put_update(self, session: str, update: Joined, *, sender: bool) -> None:
         """Queue a numbered update."""
-        size = _bytes_of(joined_text(update)) + ENVELOPE
-        self._put(_Pending(session, update, sender), size)
+        # Deltas are many and their text is at hand; what else a user or a tool says may
+        # be as long, and is rare enough to be encoded for it.
+        text = joined_text(update)
+        size = _bytes_of(text) if text else len(dump_joined(update))
+        self._put(_Pending(session, update, sender), size + ENVELOPE)
 
     def close(self) -> None:
         """Take nothing more; what waits can still be taken."""

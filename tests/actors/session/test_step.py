@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.session_parts import RecordingClient, RecordingSink
 from support.step_world import STEPS, StepWorld, given
 
@@ -230,6 +227,35 @@ def test_a_repeated_id_joins() -> None:
     assert world.fates[id(late.sink)] == 1
 
 
+def test_a_repeat_meets_the_end_of_its_turn() -> None:
+    """D5: a repeat that comes while the end is on its way to the disk asks the disk once more,
+    and gets the kept answer.
+    """
+    world = StepWorld()
+    world.offer(client_id="once")
+    world.commit()
+    world.end_work()
+    repeat = world.offer(client_id="once")
+    world.end_work()
+    world.commit()
+    assert world.state.phase is Phase.ENDING
+    world.settle()
+    assert world.fates[id(repeat.sink)] == 1
+    assert len(world.turns) == 1
+
+
+def test_a_repeat_meets_its_cancel() -> None:
+    """D5: a repeat of a prompt that was cancelled before it ran is answered, and runs nothing."""
+    world = StepWorld()
+    world.offer(client_id="once")
+    world.send(msg.Cancel())
+    repeat = world.offer(client_id="once")
+    world.settle()
+    assert world.fates[id(repeat.sink)] == 1
+    assert world.turns == []
+    assert list(world.ended.values()) == [1]
+
+
 # -- release, close --------------------------------------------------------------
 
 
@@ -331,198 +357,3 @@ def test_a_gone_actor_does_nothing() -> None:
     waiting = State(phase=Phase.GONE, queue=(Waiting(1, "x"),))
     assert settle("ses_1", waiting, Facts(capacity=1, signature="today"), late) is waiting
     assert late == []
-
-
-def test_suspended() -> None:
-    """A suspended session keeps what comes and begins nothing until it is resumed."""
-    world = StepWorld(state=State(suspended=True))
-    world.offer()
-    world.commit()
-    assert world.working is None
-    assert world.state.name == "suspended"
-    suspend = msg.Suspend(False)
-    world.send(suspend)
-    assert world.working == "build"
-
-
-def test_resume_lifts_a_quarantine() -> None:
-    """K4: a quarantined session begins nothing until it is resumed."""
-    world = StepWorld(state=State(quarantined=True, queue=(Waiting(1, "x"),)))
-    world.send(msg.GoOn())
-    assert world.working is None
-    assert world.state.name == "quarantined"
-    effects = world.send(msg.Suspend(False))
-    kept = next(effect for effect in effects if isinstance(effect, do.KeepSuspended))
-    assert (kept.suspended, kept.quarantined) == (False, False)
-    assert world.working == "build"
-
-
-def test_held() -> None:
-    """D8: while the daemon drains nothing begins; what waits stays for the next start."""
-    world = StepWorld(held=True)
-    world.offer()
-    world.commit()
-    assert world.working is None
-    assert not world.gone
-    world.held = False
-    world.send(msg.GoOn())
-    assert world.working == "build"
-
-
-def test_settle_is_answered_when_nothing_waits() -> None:
-    """D9: who waits for a session to settle is answered after its last prompt has an end."""
-    world = StepWorld().running(2)
-    waiting = msg.Settle()
-    world.send(waiting)
-    world.end_work()
-    world.end_prompt()
-    assert not waiting.reply.done
-    world.settle()
-    assert waiting.reply.done
-
-
-class Messages(RuleBasedStateMachine):
-    """Any message at any time: the invariants are `StepWorld`'s.  (D1, R3, R5, R6, B12, K2.)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clients = [RecordingClient(), RecordingClient()]
-        self.world = StepWorld()
-
-    @rule(
-        when_busy=st.sampled_from([msg.QUEUE, msg.QUEUE, msg.INTERRUPT, msg.STEER, msg.REJECT]),
-        client_id=st.sampled_from([None, None, "a", "b"]),
-    )
-    def offer(self, when_busy: str, client_id: str | None) -> None:
-        """A client prompts."""
-        self.world.offer(when_busy, client_id)
-
-    @precondition(lambda self: self.world.disk)
-    @rule(full=st.sampled_from([False, False, False, True]))
-    def sync(self, full: bool) -> None:
-        """The disk answers."""
-        self.world.sync(full=full)
-
-    @precondition(lambda self: self.world.working)
-    @rule(how=st.sampled_from(["done", "cancelled", "crashed"]))
-    def end_work(self, how: str) -> None:
-        """The build or the turn ends."""
-        self.world.end_work(how)  # type: ignore[arg-type]
-
-    @precondition(lambda self: self.world.releasing)
-    @rule()
-    def end_release(self) -> None:
-        """A release is over."""
-        self.world.end_release()
-
-    @precondition(lambda self: self.world.descending)
-    @rule()
-    def end_ladder(self) -> None:
-        """A close is down."""
-        self.world.end_ladder()
-
-    @rule()
-    def release(self) -> None:
-        """The supervisor or an operator asks."""
-        self.world.release()
-
-    @rule()
-    def close(self) -> None:
-        """Somebody closes."""
-        self.world.close()
-
-    @rule(withdraw=st.booleans())
-    def cancel(self, withdraw: bool) -> None:
-        """A client cancels everything, overtaking an offer of its own."""
-        offers = []
-        if withdraw:
-            offers.append(msg.Offer("x", b"{}", RecordingSink()))
-            self.world.offers += offers
-        self.world.send(msg.Cancel(tuple(offers)))
-
-    @precondition(lambda self: self.world.offers)
-    @rule(data=st.data())
-    def cancel_prompt(self, data: st.DataObject) -> None:
-        """A client cancels one of its prompts, however old."""
-        offer = data.draw(st.sampled_from(self.world.offers))
-        self.world.send(msg.CancelPrompt(offer.sink))
-
-    @rule()
-    def interrupt(self) -> None:
-        """An operator interrupts."""
-        interrupt = msg.Interrupt()
-        self.world.send(interrupt)
-        assert interrupt.reply.done
-
-    @rule(suspended=st.booleans())
-    def suspend(self, suspended: bool) -> None:
-        """An operator suspends or resumes."""
-        self.world.send(msg.Suspend(suspended))
-
-    @rule(held=st.booleans())
-    def drain(self, held: bool) -> None:
-        """The daemon drains, or goes on."""
-        self.world.held = held
-        self.world.send(msg.GoOn())
-
-    @rule(signature=st.sampled_from(["today", "tomorrow"]))
-    def configure(self, signature: str) -> None:
-        """The configuration changes."""
-        self.world.signature = signature
-
-    @rule(which=st.integers(0, 1), attach=st.booleans())
-    def client(self, which: int, attach: bool) -> None:
-        """A connection comes or goes."""
-        client = self.clients[which]
-        self.world.send(msg.Attach(client) if attach else msg.Detach(client))
-
-    @precondition(lambda self: self.world.working == "turn")
-    @rule(kind=st.sampled_from(["browser", "terminal"]))
-    def need(self, kind: str) -> None:
-        """A turn needs a resource."""
-        self.world.send(msg.NeedResource(kind))
-
-    @precondition(lambda self: self.world.resources)
-    @rule(data=st.data())
-    def end_resource(self, data: st.DataObject) -> None:
-        """A resource dies."""
-        self.world.end_resource(data.draw(st.sampled_from(sorted(self.world.resources))))
-
-    @rule()
-    def settle_message(self) -> None:
-        """Somebody waits for the session to settle."""
-        self.world.send(msg.Settle())
-
-    @invariant()
-    def once(self) -> None:
-        """Each prompt was given at most one end; there was at most one ladder."""
-        assert all(count == 1 for count in self.world.ended.values())
-        assert self.world.ladders <= 1
-
-    @invariant()
-    def revived(self) -> None:
-        """A gone actor is checked for what it owes; the next messages go to a new one."""
-        if self.world.gone:
-            self.check_debts()
-            self.world = StepWorld(signature=self.world.signature, held=self.world.held)
-
-    def teardown(self) -> None:
-        """Whatever happened: resumed and left alone, the session settles, and all are answered."""
-        self.world.held = False
-        if not self.world.gone:
-            self.world.send(msg.Suspend(False))
-        self.world.settle()
-        self.check_debts()
-        if not self.world.gone:
-            self.world.close()
-            self.world.settle()
-            assert self.world.gone
-
-    def check_debts(self) -> None:
-        """Every offer has its fate, every release its answer."""
-        assert all(self.world.fates[id(offer.sink)] == 1 for offer in self.world.offers)
-        assert all(release.reply.done for release in self.world.releases)
-
-
-TestMessages = Messages.TestCase
-TestMessages.settings = settings(stateful_step_count=40, max_examples=200)

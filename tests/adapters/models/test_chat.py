@@ -148,7 +148,6 @@ def test_invalid_utf8_is_garbage() -> None:
     ("text", "event"),
     [
         ('{"choices":[{"delta":{"reasoning":"hm"}}]}', ThoughtDelta("hm")),
-        ('{"choices":[{"delta":{"content":"half \\ud83d"}}]}', TextDelta("half �")),
         ('{"choices":[{"delta":{"content":"\\ud83c\\udf89"}}]}', TextDelta("🎉")),
         (
             '{"choices":[{"delta":{"tool_calls":[{"function":{"name":"ls"}}]}}]}',
@@ -161,6 +160,41 @@ def test_invalid_utf8_is_garbage() -> None:
 def test_variants(text: str, event: ModelEvent) -> None:
     """The harmless ways in which providers differ are all read."""
     assert decode_chunk(text.encode(), "acme") == [event]
+
+
+def test_a_character_in_two_chunks() -> None:
+    """A character that the provider cut in two is joined: in text, thought and arguments."""
+
+    def cut(delta: str) -> bytes:
+        return payload(f'{{"choices":[{{"delta":{delta}}}]}}')
+
+    def arguments(text: str) -> bytes:
+        return cut(f'{{"tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]}}')
+
+    first, second = "\\ud83e", "\\udd8a"
+    events, failure = read(
+        [
+            cut(f'{{"content":"red {first}"}}'),
+            cut(f'{{"reasoning":"hm {first}"}}'),
+            arguments(first),
+            cut(f'{{"content":"{second}"}}'),
+            cut(f'{{"reasoning":"{second}"}}'),
+            arguments(second),
+            cut(f'{{"content":"{first}"}}'),
+            payload('{"choices":[{"delta":{},"finish_reason":"stop"}]}'),
+        ]
+    )
+    assert failure is None
+    assert events == [
+        TextDelta("red "),
+        ThoughtDelta("hm "),
+        ToolCallDelta(0),
+        TextDelta("🦊"),
+        ThoughtDelta("🦊"),
+        ToolCallDelta(0, arguments="🦊"),
+        TextDelta("�"),
+        Finished("stop"),
+    ]
 
 
 @pytest.mark.parametrize(

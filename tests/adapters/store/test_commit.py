@@ -154,7 +154,9 @@ def test_only_what_must_be_is_synced(disk: FailingDisk, on_disk: Database) -> No
 
 
 def test_a_failing_fsync_fails_the_batch(disk: FailingDisk, on_disk: Database) -> None:
-    """D6: where the fsync fails nothing of the batch is there, and the store works on."""
+    """D6: where the fsync fails nothing of the batch is there, and the store says that
+    nothing can be promised any more.
+    """
     committer = Committer(on_disk, unobserved)
     disk.failing = True
     failed = committer.commit([accept(), OpenSession("ses_2", "key:2", "ben", "/", "t", 1.0)])
@@ -162,8 +164,8 @@ def test_a_failing_fsync_fails_the_batch(disk: FailingDisk, on_disk: Database) -
 
     assert errors(failed.outcomes) == [StoreFull, StoreFull]
     assert not failed.written
+    assert isinstance(failed.broken, StoreFull)
     assert perform(on_disk, CountSessions()) == 1
-    assert errors(committer.commit([accept()]).outcomes) == [None]
 
 
 def test_a_full_disk_fails_the_batch(db: Database) -> None:
@@ -174,6 +176,7 @@ def test_a_full_disk_fails_the_batch(db: Database) -> None:
     failed = committer.commit([accept(), accept(content=b"x" * 100_000), accept()])
 
     assert errors(failed.outcomes) == [StoreFull] * 3
+    assert failed.broken is None
     assert perform(db, Unanswered()) == ()
     assert errors(committer.commit([accept()]).outcomes) == [None]
 

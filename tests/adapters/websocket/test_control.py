@@ -8,6 +8,8 @@ from support.runtime import open_runtime
 from support.wire import RpcFailed
 
 from hermes.daemon.daemon import Bounds
+from hermes.messages.acp import METHODS
+from hermes.messages.control import CONTROL_METHODS
 from hermes.supervisor.residency import Limits
 
 STATUS = {
@@ -106,7 +108,9 @@ async def test_wrong_params(
 async def test_null_counts_as_absent(autojump_clock: object) -> None:
     """In params, except of configure, null means absent."""
     async with open_runtime() as runtime, runtime.operator() as operator:
-        listed = await operator.call("sessions/list", {"state": None, "limit": None, "cursor": None})
+        listed = await operator.call(
+            "sessions/list", {"state": None, "limit": None, "cursor": None}
+        )
         assert listed == {"sessions": [], "nextCursor": None}
         assert await operator.call("supervisor/sweep", {"olderThan": None}) == {
             "released": [], "busy": [],
@@ -279,6 +283,26 @@ async def test_suspend_and_resume(autojump_clock: object, awake: bool) -> None:
             assert not client.answered(turn)
             await operator.call("sessions/resume", {"session": session})
             assert (await client.answer(turn))["stopReason"] == "end_turn"
+
+
+@pytest.mark.parametrize("method", sorted(CONTROL_METHODS))
+async def test_operators_methods_are_not_for_clients(autojump_clock: object, method: str) -> None:
+    """Z3: no method of /control is served on /acp, whatever the token's scope is."""
+    async with open_runtime() as runtime:
+        for token in ("session", "operator"):
+            async with runtime.client(token) as client:
+                with pytest.raises(RpcFailed) as failed:
+                    await client.call(method, {})
+                assert failed.value.code == -32601
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+async def test_clients_methods_are_not_for_operators(autojump_clock: object, method: str) -> None:
+    """Z3: no method of /acp is served on /control."""
+    async with open_runtime() as runtime, runtime.operator() as operator:
+        with pytest.raises(RpcFailed) as failed:
+            await operator.call(method, {})
+        assert failed.value.code == -32601
 
 
 NAMES = ["inspect", "release", "close", "interrupt", "suspend", "resume"]

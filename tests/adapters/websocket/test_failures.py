@@ -53,7 +53,8 @@ def test_a_provider_that_failed() -> None:
     rpc = to_rpc(error)
     assert (rpc.code, rpc.message) == (-31006, "turn failed")
     assert rpc.data == {
-        "provider": "p", "status": 429, "retryable": True, "message": "no", "retryAfterSeconds": 7.0,
+        "provider": "p", "status": 429, "retryable": True, "message": "no",
+        "retryAfterSeconds": 7.0,
     }  # fmt: skip
 
 

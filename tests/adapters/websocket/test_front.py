@@ -5,6 +5,7 @@ import trio
 from support.raw_http import HttpReply, exchange, get, upgrade
 from support.runtime import TOKENS, LiveRuntime, open_runtime
 from trio.testing import memory_stream_pair
+from trio_websocket import ConnectionClosed
 
 from hermes.adapters.websocket.front import HANDSHAKE_SECONDS, MAX_UNKNOWN
 from hermes.adapters.websocket.head import HEAD_SECONDS
@@ -42,9 +43,7 @@ async def test_a_handshake(autojump_clock: object) -> None:
         ("chat, hermes.bearer.{0}", "hermes.bearer.{0}"),
     ],
 )
-async def test_a_token_in_a_subprotocol(
-    autojump_clock: object, offer: str, selected: str
-) -> None:
+async def test_a_token_in_a_subprotocol(autojump_clock: object, offer: str, selected: str) -> None:
     """A browser sends its token as a subprotocol, and gets exactly one selected."""
     line = f"Sec-WebSocket-Protocol: {offer.format(SESSION)}"
     async with open_runtime() as runtime:
@@ -174,3 +173,16 @@ async def test_tokens_are_not_logged(
     assert "401" in caplog.text
     assert SESSION not in caplog.text
     assert "w" * 43 not in caplog.text
+
+
+async def test_a_stop_is_answered(autojump_clock: object) -> None:
+    """D8: at a stop the goodbyes are exchanged at once, and the daemon waits for no deadline."""
+    async with open_runtime() as runtime, runtime.client() as client, runtime.operator():
+        started = trio.current_time()
+        runtime.daemon.stop(drain=0.0)
+        await runtime.daemon.ended.wait()
+        assert trio.current_time() - started < 1
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.socket.get_message()
+        assert closed.value.reason is not None
+        assert closed.value.reason.code == 1001

@@ -78,7 +78,7 @@ async def open_link() -> AsyncIterator[Ends]:
             clients.append(client)
 
         nursery.start_soon(connect)
-        request = await wrap_server_stream(nursery, network, message_queue_size=16)  # type: ignore[arg-type]
+        request = await wrap_server_stream(nursery, network, message_queue_size=16)
         socket = await request.accept()
         await trio.testing.wait_all_tasks_blocked()
         link = Link(socket, network, Deadline(), MAX_FRAME)

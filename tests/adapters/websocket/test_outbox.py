@@ -23,7 +23,7 @@ class Overflows:
         self.count += 1
 
 
-async def taken(outbox: Outbox) -> list[dict[str, Any]]:
+async def taken(outbox: Outbox) -> list[Any]:
     """All that waits, decoded."""
     return [json.loads(frame) for frame in await outbox.take()]
 

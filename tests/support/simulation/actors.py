@@ -133,13 +133,11 @@ class SimulatedClient:
             left.set()
 
     async def _watch(self, wire: WireClient, seen: Connection) -> None:
-        count = 0
         try:
             while True:
-                await wire.until(lambda: len(wire.frames) > count)
-                while count < len(wire.frames):
-                    watch(self._stage, seen, wire.frames[count])
-                    count += 1
+                await wire.until(lambda: len(wire.frames) > len(seen.frames))
+                while len(seen.frames) < len(wire.frames):
+                    watch(self._stage, seen, wire.frames[len(seen.frames)])
         except ConnectionError:
             seen.gone = seen.gone or "closed by the daemon"
 
@@ -157,6 +155,8 @@ class SimulatedClient:
                 await self._cancel_request(act)
             case "close":
                 await self._wire.send("session/close", {"sessionId": session})
+                if act.seconds > 2:  # and once more: it joins the first
+                    await self._wire.send("session/close", {"sessionId": session})
             case "disconnect":
                 await self.depart("left")
                 await trio.sleep(act.seconds / 4)
@@ -257,8 +257,10 @@ class SimulatedOperator:
             try:
                 answer = await self.wire.call(method, params)
             except RpcFailed as error:
-                # Before the first client came there is no such session.
-                self._stage.record.hold(error.code == -32002, f"{method} answered {error}")
+                # Before the first client came there is no such session; an ask that meets
+                # its actor's crash fails.
+                known = error.code == -32002 or bool(self._stage.crashes.happened)
+                self._stage.record.hold(known, f"{method} answered {error}")
         if patience.cancelled_caught:
             self._stage.record.wrong(f"R3, B10: {method} had no answer in {PATIENCE:g} s")
         now = trio.current_time()

@@ -21,12 +21,13 @@ class Disk:
 
     def prompt(self, session: str, identity: str) -> tuple[int, str, int, bytes | None] | None:
         """Number, state, attempts and result of the prompt with an idempotency id."""
-        return self._one(
+        found: tuple[int, str, int, bytes | None] | None = self._one(
             "SELECT number, state, attempts, result FROM prompts"
             " WHERE session = ? AND client_id = ?",
             session,
             identity,
         )
+        return found
 
     def last_number(self, session: str) -> int:
         """The highest stored update number; 0 where there is none."""
@@ -64,4 +65,4 @@ class Disk:
             yield load_joined(first, last, body)
 
     def _one(self, sql: str, *values: object) -> Any:
-        return next(self.connection.execute(sql, values), None)  # type: ignore[arg-type]
+        return next(self.connection.execute(sql, values), None)

@@ -53,9 +53,7 @@ def check_all(
 # -- prompts ------------------------------------------------------------------
 
 
-def check_answers(
-    record: Record, connection: Connection, disk: Disk, crashes: Crashes
-) -> None:
+def check_answers(record: Record, connection: Connection, disk: Disk, crashes: Crashes) -> None:
     """K2, D1: every prompt has exactly one answer or error, and it is the one on disk."""
     for asked in connection.asked:
         answers = connection.answers(asked.request)
@@ -105,14 +103,18 @@ def check_prompts(record: Record, disk: Disk) -> None:
 
 def check_order(record: Record, connection: Connection) -> None:
     """D1: accepted, then the turn's first update; the turn's last update, then the answer."""
-    identities = {one.request: (one.session, one.identity) for one in connection.asked}
+    # Only the first of each id: a repeat that is taken back before it joined ends at once.
+    identities: dict[int, tuple[str, str | None]] = {}
+    for one in connection.asked:
+        if (one.session, one.identity) not in identities.values():
+            identities[one.request] = (one.session, one.identity)
     accepted: set[tuple[str, str]] = set()
     running: set[tuple[str, str]] = set()
     for _, frame in connection.frames:
         if frame.get("method") != "session/update":
             asked = identities.get(frame.get("id", -1)) if "method" not in frame else None
             record.hold(
-                asked not in running, f"{connection.name}: {asked} was answered before its end"
+                asked not in running, f"D1: {connection.name}: {asked} was answered before its end"
             )
             continue
         session = frame["params"]["sessionId"]
@@ -195,6 +197,7 @@ def _check_update(
 def _check_turns(record: Record, session: str, disk: Disk, *, cut: bool) -> None:
     """K1, D1: a turn's updates lie between its beginning and its end, whole and in order."""
     inside, last = False, 0
+    begun: set[str] = set()
     for joined in disk.updates(session):
         record.hold(joined.first_seq == last + 1, f"D4: {session}: a gap before {joined.first_seq}")
         last = joined.seq
@@ -202,6 +205,9 @@ def _check_turns(record: Record, session: str, disk: Disk, *, cut: bool) -> None
         if isinstance(update, UserMessage):
             record.hold(cut or not inside, f"D1: {session}: {last} began inside another turn")
             inside = True
+            identity = update.client_id or str(last)
+            record.hold(identity not in begun, f"D2: {session}: {identity} began twice, unmarked")
+            begun.add(identity)
         elif isinstance(update, TurnRestarted):
             record.hold(cut, f"D2: {session}: {last} restarted, and nothing had been cut")
             inside = True

@@ -71,7 +71,9 @@ class QuietPhase:
     async def _prompt(self, session: str, text: str, model: LeastRecent) -> None:
         stage = self._stage
         history = stage.disk.messages(session)
-        asked = await self._client.prompt(session, text, identity=f"quiet{stage.runtime.events[-1].seq}")
+        asked = await self._client.prompt(
+            session, text, identity=f"quiet{stage.runtime.events[-1].seq}"
+        )
         answer = await self._client.wait(asked)
         stage.record.hold(answer == "end_turn", f"the quiet {text!r} was answered {answer}")
         model.prompted(session, trio.current_time())

@@ -78,7 +78,7 @@ class Simulation:
     def __init__(self, story: Story, record: Record) -> None:
         self._story = story
         self._record = record
-        self._connection = open_memory()
+        self._connection: apsw.Connection = open_memory()
         self._crashes = Crashes()
         self._workshop = Workshop(story.seed + 1)
         self._power: Power | None = None
@@ -191,6 +191,9 @@ class Simulation:
         status = await operator.ask("supervisor/status")
         listed = await operator.ask("sessions/list")
         check_idle(record, status, listed["sessions"])
+        for session in record.sessions.values():
+            seen = await operator.ask("sessions/inspect", {"session": session})
+            record.hold(seen["clients"] <= len(clients), f"{session} keeps clients that are gone")
         check_counters(record, stage.era, status)
         if not record.problems:
             await QuietPhase(stage, clients[-1], operator).run()
@@ -215,5 +218,5 @@ class Simulation:
             connection.gone = connection.gone or "the daemon died"
         if self._power is not None:
             record.lost_power = True
-            self._connection: apsw.Connection = self._power.cut()
+            self._connection = self._power.cut()
             self._power = None

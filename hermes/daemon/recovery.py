@@ -1,8 +1,9 @@
 """After a restart: takes up the prompts that were accepted and have no answer (row D9).
 
-Sessions are woken in the order in which their oldest prompt was accepted, a few
-at a time, so that new clients are served meanwhile.  A session whose client
-speaks first is simply awake already.
+They are granted one by one, in the order in which they were accepted over all
+sessions, a few at a time, so that new clients are served meanwhile.  A session
+whose client speaks does not wait for its turn; one that has nothing to answer is
+not woken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import logging
 import trio
 
 from hermes.actors import ActorClosed
-from hermes.actors.session.messages import Settle
+from hermes.actors.session.messages import Grant
+from hermes.errors import UnknownSession
 from hermes.ports.store import Store, Unanswered
 from hermes.supervisor.directory import Directory
 
@@ -23,34 +25,41 @@ PAGE = 1000
 
 
 async def recover(store: Store, directory: Directory, at_once: int) -> None:
-    """Wake every session that has unanswered prompts, at most `at_once` of them busy.
+    """Grant every unanswered prompt, at most `at_once` of them under way.
 
     **Cancellation**: what was not taken up stays on disk for the next start.
     """
-    places = trio.CapacityLimiter(at_once)
-    seen: set[str] = set()
-    after = 0
+    pending = await _pending(store)
+    if not pending:
+        return
+    log.info("taking up %d prompts that have no answer", len(pending))
+    directory.recovering = frozenset(session for _, session in pending)
+    places = trio.Semaphore(at_once)
     async with trio.open_nursery() as nursery:
-        while True:
-            rows = await store.run(Unanswered(limit=PAGE, after=after))
-            for row in rows:
-                after = row.number
-                if row.session not in seen:
-                    seen.add(row.session)
-                    await places.acquire_on_behalf_of(row.session)
-                    nursery.start_soon(_settle, directory, row.session, places)
-            if len(rows) < PAGE:
-                break
-    if seen:
-        log.info("took up the unanswered prompts of %d sessions", len(seen))
+        for number, session in pending:
+            await places.acquire()
+            nursery.start_soon(_grant, directory, session, number, places)
+    directory.recovering = frozenset()
 
 
-async def _settle(directory: Directory, session: str, places: trio.CapacityLimiter) -> None:
-    settle = Settle()
+async def _pending(store: Store) -> list[tuple[int, str]]:
+    """Number and session of every unanswered prompt, in order of acceptance."""
+    pending: list[tuple[int, str]] = []
+    after = 0
+    while True:
+        rows = await store.run(Unanswered(limit=PAGE, after=after))
+        pending.extend((row.number, row.session) for row in rows)
+        if len(rows) < PAGE:
+            return pending
+        after = rows[-1].number
+
+
+async def _grant(directory: Directory, session: str, number: int, places: trio.Semaphore) -> None:
+    grant = Grant(number)
     try:
-        directory.tell(session, settle)
-        await settle.reply.wait()
-    except ActorClosed as closed:
-        log.info("session %s went before its prompts were answered: %s", session, closed.reason)
+        directory.tell(session, grant)
+        await grant.reply.wait()
+    except (ActorClosed, UnknownSession) as gone:
+        log.info("session %s went before its prompt %d was answered: %s", session, number, gone)
     finally:
-        places.release_on_behalf_of(session)
+        places.release()

@@ -44,6 +44,8 @@ class Directory:
         nursery: where their actors run; cancelling it takes each down its ladder.
         quarantined: told when a session has crashed too often.
         ended: told when an actor is gone, though another may follow.
+
+    `recovering` are the sessions whose prompts on disk wait to be granted.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Directory:
         self._ended = ended
         self._lives: dict[str, _Life] = {}
         self._buried: set[str] = set()
+        self.recovering: frozenset[str] = frozenset()
         # Of those that crashed lately: a session that nobody waits for is dormant after a
         # crash, and its next message may crash it again.
         self._crashes: dict[str, Intensity] = {}
@@ -133,7 +136,9 @@ class Directory:
         carried = Carried()
         try:
             while True:
-                carried = await Session(session, life.mailbox, self._seams, carried).run()
+                recovering = session in self.recovering
+                actor = Session(session, life.mailbox, self._seams, carried, recovering=recovering)
+                carried = await actor.run()
                 if carried.crash is not None:
                     carried = self._crashed(session, carried, carried.crash)
                 if session in self._buried:

@@ -85,15 +85,3 @@ def idle_for(residents: Sequence[Resident], seconds: float | None, now: float) -
         and resident.last_activity is not None
         and now >= resident.last_activity + seconds
     )
-
-
-def next_expiry(residents: Sequence[Resident], limits: Limits) -> float | None:
-    """When the oldest idle agent expires, on the monotonic clock; None where none will."""
-    if limits.idle_ttl is None:
-        return None
-    ages = [
-        resident.last_activity
-        for resident in residents
-        if not resident.busy and not resident.releasing and resident.last_activity is not None
-    ]
-    return min(ages) + limits.idle_ttl if ages else None

@@ -74,10 +74,11 @@ async def test_a_thousand_pending_prompts(autojump_clock: object, pending: apsw.
         assert trio.current_time() - before < 3
         # Each turn takes two seconds.
         await trio.sleep(SESSIONS * PROMPTS / RECOVERY_TURNS * 2 + 10)
-        first = list(dict.fromkeys(name for name in started(runtime) if name != new))
-        assert len(first) == SESSIONS
+        taken = [name for name in started(runtime) if name != new]
         # Those that run side by side have no order among themselves.
-        assert all(abs(place - int(name[4:])) < RECOVERY_TURNS for place, name in enumerate(first))
+        for place, name in enumerate(taken):
+            off = abs(place % SESSIONS - int(name[4:]))
+            assert min(off, SESSIONS - off) < RECOVERY_TURNS
         assert most_at_once(runtime, but=[new]) == RECOVERY_TURNS
         assert len(started(runtime)) == SESSIONS * PROMPTS + 1
         listed = await operator.call("sessions/list", {"limit": 1000})
@@ -99,8 +100,10 @@ async def test_who_speaks_first_goes_first(
         await client.call("session/resume", {"sessionId": session, "cwd": "/"})
         assert await client.prompt(session, "hello", id="spoken") == "end_turn"
         assert ids_of_turns(client, session) == [*(f"200-{n}" for n in range(PROMPTS)), "spoken"]
-        # Its five turns took some eight seconds: four rounds of two seconds for the others.
-        assert set(started(runtime)) - {session} == {f"ses_{n:03d}" for n in range(16)}
+        # Its five turns took nearly ten seconds: five rounds of two seconds for the others.
+        others = [name for name in started(runtime) if name != session]
+        assert set(others) == {f"ses_{n:03d}" for n in range(5 * RECOVERY_TURNS)}
+
         assert most_at_once(runtime, but=[session]) == RECOVERY_TURNS
 
 

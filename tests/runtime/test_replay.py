@@ -29,7 +29,7 @@ async def resume(client: WireClient, session: str, after: int | None) -> dict[st
 async def test_resume_gives_exactly_what_was_missed(
     autojump_clock: object, lost_after: int
 ) -> None:
-    """D4: a client that went in mid-turn resumes after N and gets those above N, once, then live."""
+    """D4: one that went in mid-turn resumes after N and gets those above N, once, then live."""
     async with open_runtime() as runtime:
         async with runtime.client() as client:
             session = await client.new("cli:one")

@@ -58,6 +58,12 @@ async def _any_directory(path: str) -> bool:
     return not path.startswith("/missing")
 
 
+def _chat_agents(
+    models: Models, registry: Registry, store: SqliteStore, recipe: Recipe
+) -> AgentFactory:
+    return ChatAgentFactory(models, registry, store, lambda _: recipe)
+
+
 def _no_delay() -> float:
     return 0.0
 
@@ -177,7 +183,7 @@ async def open_runtime(
         toolsets=toolsets,
         model_calls=20,
     )
-    make = factory or (lambda *parts: ChatAgentFactory(*parts[:3], lambda _: parts[3]))
+    make = factory or _chat_agents
     grants = Grants(
         {
             digest(TOKENS["session"]): Grant("local", "session"),

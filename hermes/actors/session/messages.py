@@ -109,8 +109,13 @@ class Inspect(Ask[Inspection]):
 
 
 @define(eq=False)
-class Settle(Ask[None]):
-    """Answered once no prompt of this session waits or runs; it wakes nothing by itself."""
+class Grant(Ask[None]):
+    """After a restart: the prompt `number` may run now.
+
+    Answered once it has its end, or while the session takes no prompts at all.
+    """
+
+    number: int
 
 
 @frozen(eq=False)
@@ -182,7 +187,7 @@ Message = (
     | Close
     | Suspend
     | Inspect
-    | Settle
+    | Grant
     | GoOn
     | NeedResource
     | BuildEnded

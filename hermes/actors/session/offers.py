@@ -23,6 +23,8 @@ def on_offer(session: str, state: State, offer: msg.Offer, facts: Facts, effects
     if state.phase is Phase.CLOSING:
         effects.append(do.CarryOver(offer))
         return state
+    # A session whose client speaks waits for no recovery (row D9).
+    state = evolve(state, granted=None)
     client = offer.sink.client
     if client not in state.clients:
         effects.append(do.Enroll(client))

@@ -38,6 +38,7 @@ class Session:
         mailbox: where its messages come; closed when the actor goes.
         seams: its world.
         carried: what the actor before it left.
+        recovering: whether what is on disk waits for the recovery to grant it.
     """
 
     def __init__(
@@ -46,11 +47,14 @@ class Session:
         mailbox: Mailbox[msg.Message],
         seams: SessionSeams,
         carried: Carried | None = None,
+        *,
+        recovering: bool = False,
     ) -> None:
         self._session = session
         self._mailbox = mailbox
         self._seams = seams
         self._carried = carried or Carried()
+        self._recovering = recovering
         self._state = State()
         self._left: list[msg.Message] = []
         self._handling: msg.Message | None = None
@@ -109,6 +113,7 @@ class Session:
             clients=frozenset(carried.clients),
             suspended=self._row.suspended,
             quarantined=self._row.quarantined or carried.quarantine,
+            granted=0 if self._recovering else None,
         )
         self._seams.gauge.add(self._state.depth)
         for client in carried.clients:

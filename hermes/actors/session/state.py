@@ -79,7 +79,9 @@ class State:
     prompts given to the turn that runs, which may or may not have reached its model,
     `dropped` the numbers of those that were cancelled meanwhile.  `ending` are the
     numbers of prompts whose end is on its way to the disk.  `stopping`
-    says why the current turn was asked to end.  `settling` wait until nothing waits.
+    says why the current turn was asked to end.  `granted` is the
+    highest prompt that may run while a restart is recovered from, None for no such
+    bound; `grants` wait for the end of their prompt.
     """
 
     phase: Phase = Phase.IDLE
@@ -99,7 +101,8 @@ class State:
     resources: frozenset[str] = frozenset()
     suspended: bool = False
     quarantined: bool = False
-    settling: tuple[Reply[None], ...] = ()
+    granted: int | None = None
+    grants: tuple[tuple[int, Reply[None]], ...] = ()
     built_before: bool = False
     released_for: str | None = None
 

@@ -52,18 +52,30 @@ def step(session: str, state: State, message: msg.Message, facts: Facts) -> tupl
 
 def settle(session: str, state: State, facts: Facts, effects: Effects) -> State:
     """Begin the next turn if there is one; let the actor go if nothing needs it."""
+    if state.grants:
+        state = _answer_grants(state, effects)
     if state.phase is not Phase.IDLE:
         return state
-    if state.queue and not (state.paused or facts.held):
+    if state.queue and not (state.paused or facts.held) and _granted(state):
         return _begin(session, state, facts, effects)
-    if state.settling and not (state.queue or state.accepting):
-        effects.extend(do.Answer(reply, None) for reply in state.settling)
-        state = evolve(state, settling=())
     waiting = state.queue or state.accepting or state.ending
     if not (waiting or state.resident or state.clients or state.resources) and facts.empty:
         effects.append(do.Retire("dormant"))
         return evolve(state, phase=Phase.GONE)
     return state
+
+
+def _granted(state: State) -> bool:
+    return state.granted is None or state.queue[0].number <= state.granted
+
+
+def _answer_grants(state: State, effects: Effects) -> State:
+    """Answer those whose prompt has its end; while paused nobody is kept waiting."""
+    unanswered = () if state.paused else {prompt.number for prompt in state.unanswered}
+    for number, reply in state.grants:
+        if number not in unanswered:
+            effects.append(do.Answer(reply, None))
+    return evolve(state, grants=tuple(one for one in state.grants if one[0] in unanswered))
 
 
 def _begin(session: str, state: State, facts: Facts, effects: Effects) -> State:
@@ -120,8 +132,10 @@ def _decide(
         case msg.Inspect():
             effects.append(do.Look(message))
             return state
-        case msg.Settle():
-            return evolve(state, settling=(*state.settling, message.reply))
+        case msg.Grant():
+            granted = None if state.granted is None else max(state.granted, message.number)
+            grants = (*state.grants, (message.number, message.reply))
+            return evolve(state, granted=granted, grants=grants)
         case msg.GoOn():
             return state
         case msg.NeedResource():

@@ -120,8 +120,8 @@ class Messages(RuleBasedStateMachine):
 
     @rule()
     def settle_message(self) -> None:
-        """Somebody waits for the session to settle."""
-        self.world.send(msg.Settle())
+        """The recovery grants a prompt."""
+        self.world.send(msg.Grant(1))
 
     @invariant()
     def once(self) -> None:

@@ -45,13 +45,13 @@ def test_held() -> None:
     assert world.working == "build"
 
 
-def test_settle_is_answered_when_nothing_waits() -> None:
-    """D9: who waits for a session to settle is answered after its last prompt has an end."""
+def test_a_grant_is_answered_at_the_end_of_its_prompt() -> None:
+    """D9: who granted a prompt is answered when it has its end, and not before."""
     world = StepWorld().running(2)
-    waiting = msg.Settle()
+    assert world.state.current is not None
+    waiting = msg.Grant(world.state.current.number)
     world.send(waiting)
     world.end_work()
-    world.end_prompt()
     assert not waiting.reply.done
-    world.settle()
+    world.end_prompt()
     assert waiting.reply.done

@@ -74,7 +74,7 @@ async def _take(step: Step, deadline: Deadline, seconds: float) -> StepReport:
             await step.stop()
         if scope.cancelled_caught:
             outcome = "killed"
-            log.warning("teardown: %s overran %.1f s and is killed", step.name, seconds)
+            log.warning("teardown: %s overran its time and is killed", step.name)
     except Exception:
         outcome = "failed"
         log.exception("teardown: %s failed and is killed", step.name)

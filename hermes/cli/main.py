@@ -33,6 +33,18 @@ class OneLineParser(argparse.ArgumentParser):
         raise WrongUsage(f"{' '.join(message.split())}; see: {self.prog} --help")
 
 
+#: The highest TCP port.
+MAX_PORT = 65_535
+
+
+def _port(text: str) -> int:
+    """A TCP port; argparse tells what is wrong with another text."""
+    port = int(text)
+    if not 0 <= port <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"a port is 0 to {MAX_PORT}, not {port}")
+    return port
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for a failure."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -130,7 +142,9 @@ def _add_serve(commands: argparse._SubParsersAction[OneLineParser], common: OneL
         description="Run the daemon in the foreground; one line on stderr says when it listens.",
     )
     parser.add_argument("--host", metavar="H", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", metavar="P", type=int, help="TCP port (8765); 0 takes a free one")
+    parser.add_argument(
+        "--port", metavar="P", type=_port, help="TCP port (8765); 0 takes a free one"
+    )
     parser.add_argument(
         "--chat",
         action="store_true",

@@ -35,9 +35,7 @@ def serve(
     loaded = load_settings(flags=flags, environ=environ, path=config.path, required=config.required)
     prepare_state_dir(state_dir)
     _log_to_stderr(logging.WARNING if chat else logging.INFO)
-    options = DaemonOptions(
-        state_dir=state_dir, loaded=loaded, config=config, flags=flags, environ=environ, chat=chat
-    )
+    options = DaemonOptions(state_dir=state_dir, loaded=loaded, environ=environ, chat=chat)
     return trio.run(_serve, options, state_dir, chat)
 
 

@@ -81,12 +81,15 @@ def load_settings(
     file = read_file(path, required=required) if path is not None else None
     layers = [read_flags(flags), read_environment(environ), *([_with_lists(file)] if file else [])]
     values: dict[str, object] = {}
-    for layer in reversed(layers):
-        values = merge(values, layer.values)
-    try:
-        settings = structure(values)
-    except Problem as problem:
-        raise ConfigError(_told(problem.path, str(problem), layers)) from problem
+    settings = Settings()
+    # From the file up, checked at each layer: a mistake in the file is one, even where
+    # a flag or a variable stands over it.
+    for number in range(len(layers) - 1, -1, -1):
+        values = merge(values, layers[number].values)
+        try:
+            settings = structure(values)
+        except Problem as problem:
+            raise ConfigError(_told(problem.path, str(problem), layers[number:])) from problem
     try:
         check_exposure(settings.server)
     except ConfigError as error:

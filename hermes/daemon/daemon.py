@@ -17,15 +17,15 @@ from typing import Protocol
 import trio
 from attrs import define, field, frozen
 
-from hermes.actors import Deadline, ServiceNursery, open_service_nursery
-from hermes.actors.session.messages import GoOn
+from hermes.actors import ActorClosed, Deadline, ServiceNursery, open_service_nursery
+from hermes.actors.session.messages import CutTurn, GoOn
 from hermes.actors.session.seams import Gauge, SessionSeams
 from hermes.actors.session.watchdog import Watchdog
 from hermes.adapters.websocket.desk import Desk, Drained, InactivityLimit, Lifecycle, Process
 from hermes.adapters.websocket.front import Front
 from hermes.adapters.websocket.gate import Doors, Grants
 from hermes.daemon.recovery import recover
-from hermes.errors import StoreError
+from hermes.errors import Draining, StoreError
 from hermes.ports.agent import AgentFactory
 from hermes.ports.model import PoolStatistics
 from hermes.ports.resource import ResourceKinds
@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 #: Seconds after the drain for ladders, last frames and the store: with the drain
 #: they make row D8's "within the drain time and 5 s".
 AFTER_DRAIN = 4.0
+
+#: Seconds after the drain until the process is ended, whatever hangs: row D8.
+BACKSTOP = 5.0
 
 Service = Callable[..., Awaitable[None]]
 
@@ -74,12 +77,17 @@ class Bounds:
     max_frame: int = 1_048_576
 
 
+def _no_backstop(seconds: float) -> None:
+    """Where nothing can hang, nothing has to be ended."""
+
+
 @frozen
 class Parts:
     """What a daemon is put together from; every one is a seam.
 
     `services` are started with the store open and stopped after all sessions are
-    gone: model pools, the offline model.
+    gone: model pools, the offline model.  `backstop` ends the process after some
+    seconds whatever hangs in it.
     """
 
     store: ServedStore
@@ -90,6 +98,7 @@ class Parts:
     grants: Callable[[], Grants]
     process: Process
     is_directory: Callable[[str], Awaitable[bool]]
+    backstop: Callable[[float], None] = _no_backstop
     bounds: Bounds = field(factory=Bounds)
     services: Sequence[Service] = ()
 
@@ -117,6 +126,8 @@ class Daemon:
         self._switches = _Switches(inactivity=parts.bounds.inactivity)
         self._watchdog = Watchdog(parts.world.now, lambda: self._switches.inactivity)
         self._stop = trio.Event()
+        self._draining = trio.CancelScope()
+        self._hurried = False
         self._drain = parts.bounds.drain
         self._connections: ServiceNursery | None = None
         self._front: Front | None = None
@@ -128,7 +139,14 @@ class Daemon:
             self._drain = self._parts.bounds.drain if drain is None else drain
             self._switches.draining = True
             self._deadline.shorten(self._parts.world.now() + self._drain + AFTER_DRAIN)
+            self._parts.backstop(self._drain + BACKSTOP)
             self._stop.set()
+
+    def hurry(self, seconds: float) -> None:
+        """End within `seconds`: no turn is waited for any more."""
+        self._hurried = True
+        self._draining.cancel()
+        self._deadline.shorten(self._parts.world.now() + seconds)
 
     def open(self, doors: Doors) -> None:
         """Say what the listener is called; connections can be served from now on."""
@@ -222,7 +240,11 @@ class Daemon:
                 )
                 task_status.started()
                 await self._stop.wait()
-                await self._wait_drained(supervisor, self._drain)
+                try:
+                    await self._wait_drained(supervisor, self._drain)
+                except ActorClosed:
+                    log.warning("the deadline came before the drain was over")
+                directory.end()
                 sessions.cancel_scope.cancel()
 
     async def _wait_drained(self, supervisor: Supervisor, seconds: float | None) -> Drained:
@@ -230,18 +252,37 @@ class Daemon:
         self._switches.draining = True
         limit = self._parts.bounds.drain if seconds is None else seconds
         before = (await supervisor.ref.ask(GetStatus(), control=True)).busy
-        with trio.move_on_after(limit):
+        with trio.move_on_after(limit) as self._draining:
+            if self._hurried:
+                self._draining.cancel()
             await supervisor.ref.ask(Quiet(), control=True)
             return Drained(before, 0)
         left = (await supervisor.ref.ask(GetStatus(), control=True)).busy
         return Drained(max(before - left, 0), left)
 
-    def _resume(self, directory: Directory) -> None:
-        """Take prompts again, the ones that waited out the drain first; not during a stop."""
-        if not self._stop.is_set():
-            self._switches.draining = False
+    async def _drain_and_cut(
+        self, supervisor: Supervisor, directory: Directory, seconds: float | None
+    ) -> Drained:
+        """An operator's drain: the turns that outlast it are cut, to run once more later."""
+        drained = await self._wait_drained(supervisor, seconds)
+        if drained.interrupted and not self._stop.is_set():
             for session in directory.live:
-                directory.tell_live(session, GoOn())
+                directory.tell_live(session, CutTurn())
+            with trio.move_on_after(AFTER_DRAIN):
+                await supervisor.ref.ask(Quiet(), control=True)
+        return drained
+
+    def _resume(self, directory: Directory) -> None:
+        """Take prompts again, the ones that waited out the drain first.
+
+        Raises:
+            Draining: the daemon stops, and that is not taken back.
+        """
+        if self._stop.is_set():
+            raise Draining("the daemon stops")
+        self._switches.draining = False
+        for session in directory.live:
+            directory.tell_live(session, GoOn())
 
     def _seams(self, directory: Directory, supervisor: Supervisor, gauge: Gauge) -> SessionSeams:
         parts, bounds = self._parts, self._parts.bounds
@@ -254,7 +295,7 @@ class Daemon:
             deadline=self._deadline,
             notify=supervisor.notify,
             fatal=self._fail,
-            reroute=directory.tell,
+            reroute=directory.reroute,
             capacity=bounds.mailbox,
             watchdog=self._watchdog,
             inactivity=lambda: self._switches.inactivity,
@@ -281,7 +322,7 @@ class Daemon:
             inactivity=InactivityLimit(lambda: self._switches.inactivity, set_inactivity),
             lifecycle=Lifecycle(
                 draining=lambda: self._switches.draining,
-                drain=lambda seconds: self._wait_drained(supervisor, seconds),
+                drain=lambda seconds: self._drain_and_cut(supervisor, directory, seconds),
                 resume=lambda: self._resume(directory),
                 stop=self.stop,
             ),

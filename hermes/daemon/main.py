@@ -32,11 +32,11 @@ from hermes.adapters.store import (
 from hermes.adapters.websocket.desk import Process
 from hermes.adapters.websocket.gate import doors
 from hermes.agent.factory import ChatAgentFactory, Recipe
-from hermes.config import ConfigPlace, Loaded, Settings
+from hermes.config import Loaded, Settings
 from hermes.daemon.daemon import Bounds, Daemon, Parts
 from hermes.daemon.notify import notify_ready
 from hermes.daemon.recipes import recipe, resident_bytes, runtime
-from hermes.daemon.signals import watch_signals
+from hermes.daemon.signals import end_within, watch_signals
 from hermes.daemon.tokens import load_tokens, write_private
 from hermes.errors import StartError
 from hermes.ports.model import Runtime
@@ -65,8 +65,6 @@ class DaemonOptions:
 
     state_dir: Path
     loaded: Loaded
-    config: ConfigPlace
-    flags: Mapping[str, object]
     environ: Mapping[str, str]
     chat: bool = False
 
@@ -103,7 +101,7 @@ async def _run(
     daemon = Daemon(await _parts(options, primary, deadline), deadline)
     signals = [signal.SIGTERM] if options.chat else [signal.SIGTERM, signal.SIGINT]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_signals, signals, daemon.stop, deadline)
+        nursery.start_soon(watch_signals, signals, daemon.stop, daemon.hurry)
         try:
             await nursery.start(daemon.serve)
             server = settings.server
@@ -149,6 +147,7 @@ async def _parts(options: DaemonOptions, primary: Runtime, deadline: Deadline) -
             rss=resident_bytes,
         ),
         is_directory=_is_directory,
+        backstop=end_within,
         bounds=_bounds(options.loaded),
         services=(pools.serve,),
     )

@@ -14,7 +14,7 @@ import trio
 
 from hermes.actors import ActorClosed
 from hermes.actors.session.messages import Grant
-from hermes.errors import UnknownSession
+from hermes.errors import Draining, UnknownSession
 from hermes.ports.store import Store, Unanswered
 from hermes.supervisor.directory import Directory
 
@@ -33,13 +33,13 @@ async def recover(store: Store, directory: Directory, at_once: int) -> None:
     if not pending:
         return
     log.info("taking up %d prompts that have no answer", len(pending))
-    directory.recovering = frozenset(session for _, session in pending)
+    directory.recovering.update(session for _, session in pending)
     places = trio.Semaphore(at_once)
     async with trio.open_nursery() as nursery:
         for number, session in pending:
             await places.acquire()
             nursery.start_soon(_grant, directory, session, number, places)
-    directory.recovering = frozenset()
+    directory.recovering.clear()
 
 
 async def _pending(store: Store) -> list[tuple[int, str]]:
@@ -59,7 +59,7 @@ async def _grant(directory: Directory, session: str, number: int, places: trio.S
     try:
         directory.tell(session, grant)
         await grant.reply.wait()
-    except (ActorClosed, UnknownSession) as gone:
+    except (ActorClosed, Draining, UnknownSession) as gone:
         log.info("session %s went before its prompt %d was answered: %s", session, number, gone)
     finally:
         places.release()

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from hermes.actors import Deadline
-
 #: Seconds after the second signal until the process is gone, whatever hangs.
 OUT_WITHIN = 2.0
 
@@ -23,7 +21,9 @@ FORCED = 137
 
 
 async def watch_signals(
-    signals: Sequence[signal.Signals], stop: Callable[[], None], deadline: Deadline
+    signals: Sequence[signal.Signals],
+    stop: Callable[[], None],
+    hurry: Callable[[float], None],
 ) -> None:
     """Stop on the first of these signals, hurry on the second.
 
@@ -36,15 +36,15 @@ async def watch_signals(
             if count == 1:
                 stop()
             elif count == 2:
-                end_soon()
-                deadline.shorten(trio.current_time() + GRACE)
+                end_within(OUT_WITHIN)
+                hurry(GRACE)
 
 
-def end_soon() -> None:
+def end_within(seconds: float) -> None:
     """End the process from a thread: a blocked fsync or a stalled loop cannot hold it."""
 
     def end() -> None:
-        time.sleep(OUT_WITHIN)
+        time.sleep(seconds)
         os._exit(FORCED)
 
     threading.Thread(target=end, name="end", daemon=True).start()

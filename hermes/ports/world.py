@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import time
 from collections.abc import Callable
 
 import trio
-from attrs import field, frozen
+from attrs import frozen
 
 
 def _random_id(prefix: str) -> str:
@@ -21,11 +20,9 @@ class World:
 
     `now` is monotonic seconds (Trio's clock, so virtual under a MockClock): all
     ages and time-outs use it.  `wall` is Unix seconds, for people to read only.
-    `new_id` gives an unguessable id with the prefix that it is passed.  `random`
-    is for jitter, never for secrets.
+    `new_id` gives an unguessable id with the prefix that it is passed.
     """
 
     now: Callable[[], float] = trio.current_time
     wall: Callable[[], float] = time.time
     new_id: Callable[[str], str] = _random_id
-    random: random.Random = field(factory=random.Random)

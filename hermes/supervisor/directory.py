@@ -13,11 +13,23 @@ from collections.abc import Callable
 import trio
 from attrs import define, evolve, field
 
-from hermes.actors import ActorClosed, Intensity, Mailbox
-from hermes.actors.session.messages import Attach, Close, Message, Offer
+from hermes.actors import ActorClosed, Intensity, Mailbox, MailboxFull
+from hermes.actors.session.messages import (
+    Cancel,
+    CancelPrompt,
+    Close,
+    Committed,
+    Inspect,
+    Interrupt,
+    Message,
+    Offer,
+    Release,
+)
+from hermes.actors.session.refusal import refuse
 from hermes.actors.session.seams import Carried, SessionSeams
 from hermes.actors.session.session import Session
-from hermes.errors import UnknownSession
+from hermes.errors import Draining, UnknownSession
+from hermes.ports.client import PromptSink
 from hermes.ports.store import DeleteSession, SetSuspended
 
 log = logging.getLogger(__name__)
@@ -62,7 +74,8 @@ class Directory:
         self._ended = ended
         self._lives: dict[str, _Life] = {}
         self._buried: set[str] = set()
-        self.recovering: frozenset[str] = frozenset()
+        self.recovering: set[str] = set()
+        self._ending = False
         # Of those that crashed lately: a session that nobody waits for is dormant after a
         # crash, and its next message may crash it again.
         self._crashes: dict[str, Intensity] = {}
@@ -80,10 +93,13 @@ class Directory:
         Raises:
             MailboxFull: an offer found no room; nothing was sent.
             UnknownSession: the session is being deleted; nothing was sent.
+            Draining: it would have to be woken, and the daemon stops; nothing was sent.
         """
         if session in self._buried:
             raise UnknownSession(session)
         life = self._lives.get(session)
+        if life is None and self._ending:
+            raise Draining("the daemon stops, no session is woken any more")
         if life is None:
             life = self._lives[session] = _Life(self._mailbox())
             self._put(life, message)
@@ -92,12 +108,34 @@ class Directory:
             self._put(life, message)
 
     def tell_live(self, session: str, message: Message) -> bool:
-        """Send a message only where the session has an actor; whether it was sent."""
+        """Send a message only where the session has an actor; whether it was sent.
+
+        One that only looks or asks does not wake an actor to follow one that goes.
+        """
         life = self._lives.get(session)
         if life is None:
             return False
+        if life.mailbox.closed is not None and isinstance(message, Inspect | Release | Interrupt):
+            return False
         self._put(life, message)
         return True
+
+    def reroute(self, session: str, message: Message) -> None:
+        """Send a message of an actor that has gone to the next one; never raises.
+
+        Where there is none to follow, its sender is told, except at the end of the
+        daemon: what is on disk is taken up at the next start, aloud.
+        """
+        try:
+            self.tell(session, message)
+        except Draining:
+            log.info("session %s: what is on disk waits for the next start", session)
+        except (UnknownSession, MailboxFull) as error:
+            refuse([message], error)
+
+    def end(self) -> None:
+        """Wake no session any more: the daemon is about to take all of them down."""
+        self._ending = True
 
     async def bury(self, session: str) -> None:
         """Close a session and forget it, for good.
@@ -142,7 +180,7 @@ class Directory:
                 if carried.crash is not None:
                     carried = self._crashed(session, carried, carried.crash)
                 if session in self._buried:
-                    _refuse(carried, UnknownSession(session))
+                    refuse(carried.messages, UnknownSession(session))
                     return
                 if life.successor is None and not carried.nonempty:
                     return
@@ -153,12 +191,15 @@ class Directory:
         finally:
             del self._lives[session]
             life.over.set()
+            gone = UnknownSession(session) if session in self._buried else Draining("stopping")
             for mailbox in (life.mailbox, life.successor):
                 if mailbox is not None:
-                    mailbox.close("shutdown")
+                    refuse(_unwritten(mailbox.close("gone")), gone)
             self._ended(session)
 
     def _crashed(self, session: str, carried: Carried, crash: Exception) -> Carried:
+        # Its successor takes up what is on disk by itself: the grants went with the actor.
+        self.recovering.discard(session)
         now = self._seams.world.now()
         self._crashes = {name: one for name, one in self._crashes.items() if one.counts(now)}
         intensity = self._crashes.pop(session, Intensity()).crashed(now)
@@ -167,25 +208,37 @@ class Directory:
             return carried
         log.error("session %s crashed too often and is quarantined", session)
         self._quarantined(session, repr(crash))
+        suspended = carried.suspended
 
         def kept(result: object) -> None:
             log.debug("session %s: quarantine kept: %r", session, result)
 
-        self._seams.store.submit(SetSuspended(session, False, True), kept)
+        self._seams.store.submit(SetSuspended(session, suspended, True), kept)
         return evolve(carried, quarantine=True)
 
 
 def _deliver(mailbox: Mailbox[Message], message: Message) -> None:
     if isinstance(message, Offer):
         mailbox.put_nowait(message)
-    else:
-        mailbox.control(message)
+        return
+    if mailbox.closed is None:
+        # What a cancel overtakes is decided here and now: it must not reach a prompt
+        # that is sent after it, in the same network read perhaps.
+        if isinstance(message, Cancel):
+            message = evolve(message, withdrawn=_withdraw(mailbox, None))
+        elif isinstance(message, CancelPrompt):
+            message = evolve(message, withdrawn=_withdraw(mailbox, message.sink))
+    mailbox.control(message)
 
 
-def _refuse(carried: Carried, error: Exception) -> None:
-    """Tell everyone who wanted something of a session that is gone for good."""
-    for message in carried.messages:
-        if isinstance(message, Offer):
-            message.sink.fail(error)
-        elif isinstance(message, Attach):
-            message.reply.fail(error)
+def _withdraw(mailbox: Mailbox[Message], sink: PromptSink | None) -> tuple[Offer, ...]:
+    """Take the offers of one prompt, or all of them, out of a mailbox."""
+    taken = mailbox.withdraw(
+        lambda waiting: isinstance(waiting, Offer) and sink in (None, waiting.sink)
+    )
+    return tuple(offer for offer in taken if isinstance(offer, Offer))
+
+
+def _unwritten(messages: list[Message]) -> list[Message]:
+    """Those whose sender has to be told: what is on disk is answered at the next start."""
+    return [message for message in messages if not isinstance(message, Committed)]

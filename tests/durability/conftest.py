@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,10 @@ def unsynced() -> Iterator[None]:
 
 @pytest.fixture
 def disk() -> Iterator[PowerCutDisk]:
-    """The file system whose power can be cut."""
+    """The file system whose power can be cut; what is there already is out of `gc`'s way."""
+    gc.collect()
+    gc.freeze()
     disk = PowerCutDisk()
     yield disk
     disk.unregister()
+    gc.unfreeze()

@@ -155,6 +155,30 @@ async def test_drain_and_resume(autojump_clock: object) -> None:
         assert (await client.answer(second))["stopReason"] == "end_turn"
 
 
+async def test_a_drain_that_is_too_short(autojump_clock: object) -> None:
+    """D8: a turn that outlasts a drain is cut, unanswered, and runs once more after it."""
+    async with (
+        open_runtime() as runtime,
+        runtime.client() as client,
+        runtime.operator() as operator,
+    ):
+        session = await client.new("cli:one")
+        turn = await client.begin_prompt(session, "slow 1 count to 5")
+        await client.until(lambda: bool(client.text(session)))
+        drained = await operator.call("supervisor/drain", {"timeout": 1})
+        assert drained == {"drained": 0, "interrupted": 1}
+        assert (await operator.call("supervisor/status"))["sessions"]["busy"] == 0
+        await trio.sleep(60)
+        assert not client.answered(turn)
+        assert await operator.call("supervisor/resume") == {}
+        assert (await client.answer(turn))["stopReason"] == "end_turn"
+        marks = [update["_meta"]["hermes"].get("turn") for update in client.updates]
+        assert [mark for mark in marks if mark] == ["started", "restarted", "ended"]
+        await client.prompt(session, "how many messages")
+        assert client.text(session).endswith("There are 4 messages.")
+        assert consecutive(client.numbers(session))
+
+
 async def test_shutdown_by_an_operator(autojump_clock: object) -> None:
     """supervisor/shutdown answers, lets turns finish, then says 1001 to everyone."""
     async with (

@@ -50,7 +50,6 @@ def seeded_world(seed: int) -> World:
     return World(
         wall=lambda: 1_700_000_000.0 + trio.current_time(),
         new_id=lambda prefix: f"{prefix}_{ids.getrandbits(96):024x}",
-        random=random.Random(seed + 1),
     )
 
 

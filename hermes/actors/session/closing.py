@@ -26,7 +26,7 @@ def on_close(state: State, message: msg.Close, effects: list[do.Effect]) -> Stat
     if state.phase is Phase.ENDING and current is not None:
         # Its end is on its way to the disk already.
         current = None
-    effects.append(do.Descend(message.reason))
+    effects.append(do.Descend())
     return evolve(
         state,
         phase=Phase.CLOSING,
@@ -65,5 +65,5 @@ def settle_closing(session: str, state: State, effects: list[do.Effect]) -> Stat
         return state
     effects.extend(do.Answer(reply, close.reports) for reply in close.replies)
     effects.append(do.Tell(notices.Closed(session, close.reason, close.reports)))
-    effects.append(do.Retire(close.reason, close.reports))
+    effects.append(do.Retire(close.reason))
     return evolve(state, phase=Phase.GONE)

@@ -117,6 +117,11 @@ class Stop:
 
 
 @frozen(eq=False)
+class Drop:
+    """Forget what the cut turn said: it is not history, and its prompt runs again."""
+
+
+@frozen(eq=False)
 class End:
     """Write a prompt's terminal state, then tell its client; comes back as `PromptEnded`.
 
@@ -154,8 +159,6 @@ class Open:
 @frozen(eq=False)
 class Descend:
     """Go down the ladder; its end comes back as `LadderEnded`."""
-
-    reason: str
 
 
 @frozen(eq=False)
@@ -204,7 +207,6 @@ class Retire:
     """End the actor: nothing needs it."""
 
     reason: str
-    steps: tuple[StepReport, ...] = ()
 
 
 Effect = (
@@ -221,6 +223,7 @@ Effect = (
     | Steer
     | Unsteer
     | Stop
+    | Drop
     | End
     | GiveBack
     | Forget

@@ -63,7 +63,8 @@ class Detach:
 class Cancel:
     """Stop the turn, and everything that waits.
 
-    `withdrawn` are the offers that this message overtook in the mailbox.
+    `withdrawn` are the offers that this message overtakes in the mailbox: they are
+    taken out when it is put there, so that a prompt sent after it is not among them.
     """
 
     withdrawn: tuple[Offer, ...] = ()
@@ -123,6 +124,11 @@ class GoOn:
     """The daemon takes prompts again after a drain: take up what waits."""
 
 
+@frozen(eq=False)
+class CutTurn:
+    """The time of a drain is over: the turn is cut, unanswered, and runs once more later."""
+
+
 @define(eq=False)
 class NeedResource(Ask[TaskResource]):
     """A turn needs the session's resource of a kind."""
@@ -174,7 +180,6 @@ class PromptEnded:
     number: int
 
 
-Work = Offer
 Message = (
     Offer
     | Committed
@@ -189,6 +194,7 @@ Message = (
     | Inspect
     | Grant
     | GoOn
+    | CutTurn
     | NeedResource
     | BuildEnded
     | TurnPartEnded

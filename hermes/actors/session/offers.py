@@ -47,6 +47,7 @@ def on_offer(session: str, state: State, offer: msg.Offer, facts: Facts, effects
 def on_committed(state: State, message: msg.Committed, effects: Effects) -> State:
     """It is on disk, or it cannot be: acknowledge it and give it its place, or refuse it."""
     offer = message.offer
+    state = evolve(state, granted=None)
     doomed = offer in state.doomed
     state = evolve(
         state,

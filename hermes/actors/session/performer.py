@@ -111,12 +111,8 @@ class Performer:
                 self.residence.build(self._row)
             case do.Run():
                 self._run(effect)
-            case do.Steer():
-                self.residence.steer(effect.prompt)
-            case do.Unsteer():
-                self.residence.unsteer(effect.number)
-            case do.Stop():
-                self.residence.stop()
+            case do.Steer() | do.Unsteer() | do.Stop() | do.Drop():
+                self._change_turn(effect)
             case do.End():
                 self._end(effect)
             case do.GiveBack():
@@ -155,6 +151,17 @@ class Performer:
         return await descend(rungs(self.residence, self.resources), self._seams.deadline)
 
     # -- prompts ------------------------------------------------------------
+
+    def _change_turn(self, effect: do.Steer | do.Unsteer | do.Stop | do.Drop) -> None:
+        match effect:
+            case do.Steer():
+                self.residence.steer(effect.prompt)
+            case do.Unsteer():
+                self.residence.unsteer(effect.number)
+            case do.Stop():
+                self.residence.stop()
+            case do.Drop():
+                self.residence.ended()
 
     def _accept(self, offer: msg.Offer) -> None:
         at = self._seams.world.wall()

@@ -85,7 +85,8 @@ class Carried:
     prompts: tuple[Waiting, ...] = ()
     clients: tuple[SessionClient, ...] = ()
     crash: Exception | None = None
-    quarantine: bool = field(default=False)
+    quarantine: bool = False
+    suspended: bool = False
 
     @property
     def nonempty(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import trio
 from attrs import evolve
@@ -20,6 +20,7 @@ from hermes.actors.session import messages as msg
 from hermes.actors.session.content import waiting
 from hermes.actors.session.notices import Started
 from hermes.actors.session.performer import Performer
+from hermes.actors.session.refusal import refuse
 from hermes.actors.session.seams import Carried, SessionSeams
 from hermes.actors.session.state import Facts, State, Waiting
 from hermes.actors.session.step import Effects, settle, step
@@ -134,18 +135,9 @@ class Session:
                     message = self._mailbox.get_nowait()
                 except trio.WouldBlock:
                     break
-                self._handle(self._overtaking(message), performer)
+                self._handle(message, performer)
                 if performer.gone():
                     return
-
-    def _overtaking(self, message: msg.Message) -> msg.Message:
-        """A cancel with the offers that it overtook in the mailbox."""
-        if isinstance(message, msg.Cancel):
-            return evolve(message, withdrawn=self._withdraw(lambda _: True))
-        if isinstance(message, msg.CancelPrompt):
-            sink = message.sink
-            return evolve(message, withdrawn=self._withdraw(lambda offer: offer.sink is sink))
-        return message
 
     def _handle(self, message: msg.Message, performer: Performer) -> None:
         self._handling = message
@@ -167,15 +159,9 @@ class Session:
         return Facts(
             capacity=self._seams.capacity,
             signature="" if quarantined else self._seams.agents.signature(self._row),
-            empty=self._mailbox.empty,
+            empty=self._mailbox.empty and not self._inherited,
             held=self._seams.held(),
         )
-
-    def _withdraw(self, wanted: Callable[[msg.Offer], bool]) -> tuple[msg.Offer, ...]:
-        taken = self._mailbox.withdraw(
-            lambda message: isinstance(message, msg.Offer) and wanted(message)
-        )
-        return tuple(message for message in taken if isinstance(message, msg.Offer))
 
     def _post(self, message: msg.Message) -> None:
         """Put a message into the own mailbox; for a gone actor, where it still matters."""
@@ -192,11 +178,7 @@ class Session:
         left: list[msg.Message] = list(self._carried.messages)
         while not self._mailbox.empty:
             left.append(self._mailbox.get_nowait())
-        for message in left:
-            if isinstance(message, msg.Offer):
-                message.sink.fail(error)
-            elif isinstance(message, msg.Attach):
-                message.reply.fail(error)
+        refuse(left, error)
         self._mailbox.close(f"cannot start: {error}")
         for prompt in self._carried.prompts:
             for sink in prompt.sinks:
@@ -205,8 +187,6 @@ class Session:
 
     def _leave(self, performer: Performer, crash: Exception | None) -> Carried:
         left = [message for message in (*self._inherited, *self._left) if _lasts(message)]
-        # Offers first: a cancel that had overtaken them still takes them back.
-        left.sort(key=lambda message: not isinstance(message, msg.Offer))
         if crash is None:
             return Carried(messages=(*performer.carried, *left))
         return Carried(
@@ -214,6 +194,7 @@ class Session:
             prompts=self._state.unanswered,
             clients=tuple(performer.publisher.clients),
             crash=crash,
+            suspended=self._state.suspended,
         )
 
     def _unhandled(self, crash: Exception) -> tuple[msg.Message, ...]:

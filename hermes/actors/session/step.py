@@ -28,7 +28,7 @@ from hermes.actors.session.cancels import cancelled, on_cancel, on_cancel_prompt
 from hermes.actors.session.closing import on_close, on_ladder_ended, settle_closing
 from hermes.actors.session.effects import Effect
 from hermes.actors.session.offers import on_committed, on_offer
-from hermes.actors.session.state import Facts, Phase, Releasing, State
+from hermes.actors.session.state import Facts, Phase, Releasing, State, Waiting
 from hermes.errors import Interrupted
 from hermes.ports.store import PromptState
 
@@ -138,6 +138,8 @@ def _decide(
             return evolve(state, granted=granted, grants=grants)
         case msg.GoOn():
             return state
+        case msg.CutTurn():
+            return stop(state, "drain", effects)
         case msg.NeedResource():
             effects.append(do.Open(message))
             return evolve(state, resources=state.resources | {message.kind})
@@ -146,7 +148,7 @@ def _decide(
         case msg.BuildEnded():
             return _on_build_ended(session, state, message, effects)
         case msg.TurnPartEnded():
-            return _on_turn_ended(state, message, effects)
+            return _on_turn_ended(session, state, message, effects)
         case msg.PromptEnded():
             return _on_prompt_ended(session, state, message, effects)
 
@@ -228,7 +230,7 @@ def _on_build_ended(session: str, state: State, message: msg.BuildEnded, effects
         state = evolve(state, resident=signature, built_before=True, released_for=None)
         if state.phase is Phase.BUILDING and state.stopping is None:
             return _run(state, effects, cached=False)
-    return _end_current(state, effects, report.error, turn=False)
+    return _end_current(session, state, effects, report.error, turn=False)
 
 
 def _rebuild_reason(state: State) -> str | None:
@@ -237,11 +239,14 @@ def _rebuild_reason(state: State) -> str | None:
     return "configuration" if state.released_for == "rebuild" else "released"
 
 
-def _on_turn_ended(state: State, message: msg.TurnPartEnded, effects: Effects) -> State:
+def _on_turn_ended(
+    session: str, state: State, message: msg.TurnPartEnded, effects: Effects
+) -> State:
     report = message.report
     stop_reason = report.value if report.how == "done" else None
     assert stop_reason is None or isinstance(stop_reason, str)
     return _end_current(
+        session,
         state,
         effects,
         report.error,
@@ -252,6 +257,7 @@ def _on_turn_ended(state: State, message: msg.TurnPartEnded, effects: Effects) -
 
 
 def _end_current(
+    session: str,
     state: State,
     effects: Effects,
     error: Exception | None,
@@ -264,6 +270,8 @@ def _end_current(
     prompt = state.current
     if prompt is None:
         return state
+    if state.stopping == "drain" and stop_reason is None:
+        return _cut_current(session, state, prompt, effects, turn=turn)
     if stop_reason is not None:
         end = do.End(prompt, PromptState.ANSWERED, stop_reason=stop_reason, turn=turn, current=True)
     elif error is not None and state.stopping is None:
@@ -284,6 +292,26 @@ def _end_current(
     if state.close is not None:
         return evolve(state, current=None)
     return evolve(state, phase=Phase.ENDING)
+
+
+def _cut_current(
+    session: str, state: State, prompt: Waiting, effects: Effects, *, turn: bool
+) -> State:
+    """Put the prompt back, with what steered it: it runs once more after the drain."""
+    effects.extend((do.Drop(), do.Tell(notices.Idle(session))))
+    again = evolve(prompt, attempts=prompt.attempts + 1) if turn else prompt
+    gone = [other for other in state.steering if other.number in state.dropped]
+    effects.extend(cancelled(other) for other in gone)
+    rest = [other for other in state.steering if other not in gone]
+    return evolve(
+        state,
+        phase=Phase.IDLE,
+        current=None,
+        stopping=None,
+        queue=(again, *rest, *state.queue),
+        steering=(),
+        dropped=frozenset(),
+    )
 
 
 def _on_prompt_ended(

@@ -7,8 +7,8 @@
 sent before it (see `marks`).  Numbers go on above it:
 
     last_seq  = the greater of floor and the highest stored number
-    first_seq = the beginning of the lowest stored row above floor,
-                or last_seq + 1 where there is none
+    first_seq = the beginning of the lowest stored row above floor, at most
+                `keep_updates` numbers back, or last_seq + 1 where there is none
 
 Rows at or below `floor` stay readable but are not counted in: between the last
 of them and `floor` numbers may be lost, so nobody is told that a replay from
@@ -51,7 +51,7 @@ def open_session(db: Database, operation: OpenSession) -> Opened:
     """Find the session with the key, or make it under the given id."""
     found = db.row(f"{_SELECT} WHERE s.key = ?", operation.key)
     if found is not None:
-        row = _session(found)
+        row = _session(db, found)
         if row.owner != operation.owner:
             raise KeyTaken(f"the session key {operation.key!r} belongs to someone else")
         return Opened(row, existing=True)
@@ -84,7 +84,7 @@ def load_session(db: Database, operation: LoadSession) -> SessionRow | None:
     found = db.row(f"{_SELECT} WHERE s.id = ?", operation.name)
     if found is None:
         found = db.row(f"{_SELECT} WHERE s.key = ?", operation.name)
-    return None if found is None else _session(found)
+    return None if found is None else _session(db, found)
 
 
 def list_sessions(db: Database, operation: ListSessions) -> Page:
@@ -101,7 +101,7 @@ def list_sessions(db: Database, operation: ListSessions) -> Page:
         after,
         operation.limit + 1,
     )
-    rows = tuple(_session(row) for row in found[: operation.limit])
+    rows = tuple(_session(db, row) for row in found[: operation.limit])
     return Page(rows, _cursor(rows[-1]) if len(found) > operation.limit else None)
 
 
@@ -137,9 +137,10 @@ def _id_used(db: Database, session: str) -> bool:
     return used is not None
 
 
-def _session(row: Row) -> SessionRow:
+def _session(db: Database, row: Row) -> SessionRow:
     plain, (suspended, quarantined, turns, reserved, last, first) = row[:7], row[7:]
-    first = last + 1 if first is None else first
+    # Trimming comes in strides; what it has not reached yet is not counted in.
+    first = last + 1 if first is None else max(first, last - db.keep_updates + 1)
     marks = (bool(suspended), bool(quarantined))
     return SessionRow(*(*plain, *marks, turns, first, last, reserved))
 

@@ -53,9 +53,17 @@ class AcpPeer:
         grant: what its token allows.
         outbox: where frames to it go.
         nursery: where replays run, and what else takes time.
+        hang_up: ends the connection, with a reason; what was missed can be resumed.
     """
 
-    def __init__(self, desk: Desk, grant: Grant, outbox: Outbox, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        grant: Grant,
+        outbox: Outbox,
+        nursery: trio.Nursery,
+        hang_up: Callable[[str], None],
+    ) -> None:
         self._desk = desk
         self._grant = grant
         self._outbox = outbox
@@ -65,6 +73,7 @@ class AcpPeer:
         self._known: dict[str, SessionRow] = {}
         self._attached: set[str] = set()
         self._nursery = nursery
+        self._hang_up = hang_up
         self._prompts: dict[RequestId, PendingPrompt] = {}
         self._replays: dict[str, Replay] = {}
         self._methods: Mapping[str, Callable[[RequestId, acp.AcpParams], Awaitable[None]]] = {
@@ -199,7 +208,9 @@ class AcpPeer:
             def answer() -> None:
                 self._calls.answer(identity, results.attach_result(_facts(row, there)))
 
-            self._start_replay(replay, there.last_seq, answer)
+            self._start_replay(
+                replay, there.last_seq, answer, lambda error: self._calls.fail(identity, error)
+            )
 
         self._attach(row.id, attached, lambda error: self._not_attached(identity, row.id, error))
 
@@ -215,7 +226,7 @@ class AcpPeer:
         def attached(there: Attached) -> None:
             self._calls.answer(identity, results.attach_result(_facts(row, there)))
             if replay is not None:
-                self._start_replay(replay, there.last_seq, lambda: None)
+                self._start_replay(replay, there.last_seq, _nothing, lambda error: None)
 
         self._attach(row.id, attached, lambda error: self._not_attached(identity, row.id, error))
 
@@ -231,15 +242,28 @@ class AcpPeer:
         replay = self._replays[row.id] = Replay(row.id, after, after)
         return replay
 
-    def _start_replay(self, replay: Replay, until: int, reached: Callable[[], None]) -> None:
+    def _start_replay(
+        self,
+        replay: Replay,
+        until: int,
+        reached: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Replay in a task of its own; `reached` or `failed` answers the request."""
         replay.latest = max(replay.latest, until)
+        if self._gone:
+            self._replays.pop(replay.session, None)
+            return
 
         async def run() -> None:
             try:
                 await replay.run(self._desk.store, self._outbox, until, reached)
-            except StoreError:
-                log.exception("session %s cannot be replayed", replay.session)
-                self._outbox.close()
+            except (StoreError, CannotReplay, UnknownSession) as error:
+                log.warning("session %s is not replayed any further: %s", replay.session, error)
+                if replay.cursor < until:
+                    failed(error)
+                if not isinstance(error, UnknownSession):
+                    self._hang_up("the replay was cut: resume again")
             finally:
                 self._replays.pop(replay.session, None)
 
@@ -296,8 +320,8 @@ class AcpPeer:
                 sink = self._prompts.get(params.request_id)
                 if sink is not None:
                     self._desk.directory.tell_live(sink.session, msg.CancelPrompt(sink))
-        except (RpcError, UnknownSession) as error:
-            log.debug("a notification is ignored: %s", error)
+        except (RpcError, UnknownSession, StoreError) as error:
+            log.info("a notification is ignored: %s", error)
 
     # -- sessions -------------------------------------------------------------
 
@@ -337,7 +361,10 @@ class AcpPeer:
                 attached(result.value)
             elif isinstance(result.error, ActorClosed) and tries > 1:
                 # It met an actor on its way out: ask the next one.
-                self._attach(session, attached, failed, tries - 1)
+                try:
+                    self._attach(session, attached, failed, tries - 1)
+                except (UnknownSession, Draining) as error:
+                    failed(error)
             else:
                 assert isinstance(result.error, Exception)
                 failed(result.error)
@@ -351,3 +378,7 @@ class AcpPeer:
 
 def _facts(row: SessionRow, there: Attached, *, existing: bool = True) -> results.SessionFacts:
     return results.SessionFacts(row.key, existing, there.last_seq, there.state)
+
+
+def _nothing() -> None:
+    """The answer was given before."""

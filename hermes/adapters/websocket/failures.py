@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 RETRY_BUSY = 1.0
 RETRY_DRAINING = 5.0
 RETRY_STORE = 30.0
+RETRY_TURN = 5.0
 
 
 def to_rpc(error: Exception) -> RpcError:
@@ -85,4 +86,6 @@ def _turn_failed(error: TurnFailed) -> RpcError:
         }
     if error.retry_after is not None:
         data["retryAfterSeconds"] = error.retry_after
+    elif error.retryable and error.reason is None:
+        data["retryAfterSeconds"] = RETRY_TURN
     return RpcError(jsonrpc.TURN_FAILED, "turn failed", data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 import trio
@@ -30,7 +31,7 @@ from hermes.adapters.websocket.gate import (
     redact,
 )
 from hermes.adapters.websocket.head import BadHead, Head, Rewound, read_head
-from hermes.adapters.websocket.link import CLOSE_SECONDS, Link
+from hermes.adapters.websocket.link import CLOSE_SECONDS, INTERNAL, Link
 from hermes.adapters.websocket.throttle import Throttle
 
 log = logging.getLogger(__name__)
@@ -69,49 +70,49 @@ class Front:
     max_frame: int
     ready: Callable[[], bool]
     _throttle: Throttle = field(factory=Throttle, init=False)
-    _unknown: int = field(default=0, init=False)
-    _open: int = field(default=0, init=False)
-
-    @property
-    def open(self) -> int:
-        """How many websockets are open."""
-        return self._open
+    _unknown: dict[trio.CancelScope, None] = field(factory=dict, init=False)
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection to its end, and close it; nothing escapes."""
+        scope = trio.CancelScope()
+        self._meet(scope)
         try:
-            if self._unknown >= MAX_UNKNOWN:
-                log.warning("more than %d connections show no token", MAX_UNKNOWN)
-                return
-            await self._serve(stream)
+            with scope:
+                await self._serve(stream, scope)
         except Exception:
             log.exception("a connection failed")
         finally:
+            self._unknown.pop(scope, None)
             with self.deadline.shield(CLOSE_SECONDS):
                 await trio.aclose_forcefully(stream)
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
-        self._unknown += 1
-        known = False
-        try:
-            head, received = await self._head(stream)
-            if head is None:
-                return
-            verdict = self._judge(head, stream)
-            if isinstance(verdict, Refusal):
-                await _answer(stream, verdict.status, verdict.why, verdict.headers)
-                return
-            async with open_service_nursery(self.deadline) as services:
-                # It outlives a cancel: without a reader no goodbye is ever answered.
-                readers = await services.start(_hold_nursery, "websocket reader")
-                link = await self._shake_hands(readers, stream, received, verdict)
-                if link is not None:
-                    self._unknown -= 1
-                    known = True
-                    await self._speak(link, verdict)
-        finally:
-            if not known:
-                self._unknown -= 1
+    def _meet(self, scope: trio.CancelScope) -> None:
+        """One more that has shown no token; past the bound the oldest of them goes.
+
+        Were it the newest, whoever keeps 64 silent sockets open would keep everybody out.
+        """
+        if len(self._unknown) >= MAX_UNKNOWN:
+            log.warning("more than %d connections show no token; the oldest goes", MAX_UNKNOWN)
+            oldest = next(iter(self._unknown))
+            del self._unknown[oldest]
+            oldest.cancel()
+        self._unknown[scope] = None
+
+    async def _serve(self, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
+        head, received = await self._head(stream)
+        if head is None:
+            return
+        verdict = self._judge(head, stream)
+        if isinstance(verdict, Refusal):
+            await _answer(stream, verdict.status, verdict.why, verdict.headers)
+            return
+        async with open_service_nursery(self.deadline) as services:
+            # It outlives a cancel: without a reader no goodbye is ever answered.
+            readers = await services.start(_hold_nursery, "websocket reader")
+            link = await self._shake_hands(readers, stream, received, verdict)
+            if link is not None:
+                self._unknown.pop(scope, None)
+                await self._speak(link, verdict)
 
     async def _head(self, stream: trio.abc.Stream) -> tuple[Head | None, bytes]:
         try:
@@ -163,16 +164,14 @@ class Front:
         return None
 
     async def _speak(self, link: Link, verdict: Admission) -> None:
-        self._open += 1
-        try:
-            async with trio.open_nursery() as nursery:
-                if verdict.path == "/acp":
-                    await link.serve(AcpPeer(self.desk, verdict.grant, link.outbox, nursery))
-                else:
-                    await link.serve(ControlPeer(self.desk, link.outbox, nursery))
-                nursery.cancel_scope.cancel()
-        finally:
-            self._open -= 1
+        async with trio.open_nursery() as nursery:
+            if verdict.path == "/acp":
+                hang_up = partial(link.end, INTERNAL)
+                peer = AcpPeer(self.desk, verdict.grant, link.outbox, nursery, hang_up)
+                await link.serve(peer)
+            else:
+                await link.serve(ControlPeer(self.desk, link.outbox, nursery))
+            nursery.cancel_scope.cancel()
 
 
 async def _hold_nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:

@@ -136,7 +136,7 @@ def judge(head: Head, doors: Doors, grants: Grants, *, throttled: bool) -> Refus
     offered = [
         name.strip() for value in head.values("sec-websocket-protocol") for name in value.split(",")
     ]
-    token = _token(head, offered)
+    token = None if _in_url(head, grants) else _token(head, offered)
     grant = grants.find(token) if token else None
     if grant is None:
         if throttled:
@@ -152,10 +152,16 @@ def judge(head: Head, doors: Doors, grants: Grants, *, throttled: bool) -> Refus
     return Admission(head.path, grant, _select(offered))
 
 
+def _in_url(head: Head, grants: Grants) -> bool:
+    """Whether there is a token in the URL, by the name of its parameter or by itself."""
+    for name, value in parse_qsl(head.query, keep_blank_values=True):
+        if name.lower() in _URL_TOKENS or grants.find(name) or grants.find(value):
+            return True
+    return False
+
+
 def _token(head: Head, offered: list[str]) -> str | None:
-    """The one token that was sent in a way that we take; None for none, or in the URL."""
-    if any(name.lower() in _URL_TOKENS for name, _ in parse_qsl(head.query, True)):
-        return None
+    """The one token that was sent in a way that we take; None for none."""
     values = head.values("authorization")
     if values:
         scheme, _, token = values[0].partition(" ")

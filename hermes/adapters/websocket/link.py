@@ -37,7 +37,7 @@ SEND_SECONDS = 30.0
 CLOSE_SECONDS = 2.0
 
 #: RFC 6455, 7.4.1: what a close frame says.
-GOING_AWAY, POLICY, TOO_BIG = 1001, 1008, 1009
+GOING_AWAY, POLICY, TOO_BIG, INTERNAL = 1001, 1008, 1009, 1011
 
 
 class Peer(Protocol):
@@ -100,10 +100,11 @@ class Link:
                     try:
                         await self._read(peer)
                     finally:
+                        # Its sessions need not wait for the goodbye.
+                        peer.gone()
                         self._hurry()
                     nursery.cancel_scope.cancel()
         finally:
-            peer.gone()
             await self._close()
 
     async def _read(self, peer: Peer) -> None:
@@ -123,6 +124,8 @@ class Link:
     async def _write(self) -> None:
         while True:
             self._unsent.extend(await self.outbox.take())
+            if not self._unsent and self.outbox.closed:
+                return
             while self._unsent:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 if not await self._send(self._unsent[0]):
@@ -142,8 +145,12 @@ class Link:
         return not self._cut
 
     def _hurry(self) -> None:
-        """The end is near: a frame that is on its way has a moment left."""
-        if self._sending is not None:
+        """The end is near: a frame that is on its way has a moment left.
+
+        A slow reader keeps its time, so that it may still learn why it is dropped.
+        """
+        slow = self._ending is not None and self._ending[0] == POLICY
+        if self._sending is not None and not slow:
             until = trio.current_time() + CLOSE_SECONDS
             self._sending.deadline = min(self._sending.deadline, until)
 
@@ -185,7 +192,7 @@ class Link:
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         try:
-            if code == GOING_AWAY:
+            if code in (GOING_AWAY, INTERNAL):
                 for frame in (*self._unsent, *await self.outbox.take()):
                     await self._socket.send_message(frame)
             await self._socket.aclose(code, reason)

@@ -91,6 +91,11 @@ class Outbox:
         await trio.lowlevel.checkpoint()
 
     @property
+    def closed(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._closed
+
+    @property
     def waiting(self) -> int:
         """How many items wait."""
         return len(self._items)

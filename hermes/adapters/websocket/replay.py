@@ -12,6 +12,7 @@ from collections.abc import Callable
 from attrs import define
 
 from hermes.adapters.websocket.outbox import Outbox
+from hermes.errors import CannotReplay, UnknownSession
 from hermes.messages.joined import Joined, cut, load_joined
 from hermes.ports.store import ReadUpdates, Store
 
@@ -47,6 +48,8 @@ class Replay:
 
         Raises:
             StoreError: the store cannot be read.
+            CannotReplay: what comes next was trimmed meanwhile: the client is too slow.
+            UnknownSession: the session was deleted meanwhile.
 
         **Cancellation**: the client has got some of it, in order.
         """
@@ -55,8 +58,12 @@ class Replay:
         while self.cursor < self.latest:
             await outbox.room(AHEAD)
             rows = await store.run(ReadUpdates(self.session, self.cursor, PAGE))
+            if not rows:
+                raise UnknownSession(self.session)
             before = self.cursor
             for row in rows:
+                if row.first_seq > self.cursor + 1:
+                    raise CannotReplay(row.first_seq, self.latest)
                 joined = cut(load_joined(row.first_seq, row.seq, row.body), self.cursor)
                 if joined is not None:
                     outbox.put_update(self.session, joined, sender=False)
@@ -64,6 +71,3 @@ class Replay:
                 if before < until <= self.cursor:
                     before = until
                     reached()
-            if not rows:
-                # Only a session that was deleted meanwhile has nothing to read.
-                self.latest = self.cursor

@@ -26,7 +26,7 @@ from bench.mock import Mock
 from bench.process import DaemonProcess, open_daemon
 from bench.report import Figure
 from bench.turn import CROWD_TURNS, crowd_of_sessions
-from hermes.config import ConfigPlace, load_settings, prepare_state_dir
+from hermes.config import load_settings, prepare_state_dir
 from hermes.daemon.main import DaemonOptions, run_daemon
 
 #: Milliseconds: issue 5's table.
@@ -106,8 +106,6 @@ def main(arguments: Sequence[str]) -> None:
     options = DaemonOptions(
         state_dir=flags.state_dir,
         loaded=loaded,
-        config=ConfigPlace(flags.config, True),
-        flags=given,
         environ=os.environ,
     )
     passes = Passes()

@@ -17,6 +17,7 @@ from support.line_process import LineProcess, talking
 from support.process import LiveDaemon
 from support.wire import RpcFailed, WireClient
 
+from hermes.adapters.websocket.failures import RETRY_TURN
 from hermes.messages.jsonrpc import TURN_FAILED
 
 pytestmark = pytest.mark.usefixtures("npm")
@@ -160,7 +161,7 @@ async def test_an_unknown_tool(tmp_path: Path) -> None:
 #: What a prompt makes aimock answer: the status, whether to retry, and when.
 ERRORS = {
     "too many": (429, True, 7.0),
-    "fall over": (500, True, None),
+    "fall over": (500, True, RETRY_TURN),
     "bad request": (400, False, None),
     "nobody knows this": (404, False, None),
 }
@@ -190,10 +191,10 @@ async def test_a_stream_that_is_cut(tmp_path: Path) -> None:
 
 #: What each chaos header leads to: the status, and when to retry.
 FAULTS = {
-    "drop": (500, None),
-    "malformed": (None, None),
+    "drop": (500, RETRY_TURN),
+    "malformed": (None, RETRY_TURN),
     "ratelimit": (429, 1.0),
-    "disconnect": (None, None),
+    "disconnect": (None, RETRY_TURN),
 }
 
 

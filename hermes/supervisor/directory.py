@@ -225,18 +225,20 @@ def _deliver(mailbox: Mailbox[Message], message: Message) -> None:
         # What a cancel overtakes is decided here and now: it must not reach a prompt
         # that is sent after it, in the same network read perhaps.
         if isinstance(message, Cancel):
-            message = evolve(message, withdrawn=_withdraw(mailbox, None))
+            _withdraw(mailbox, None)
         elif isinstance(message, CancelPrompt):
-            message = evolve(message, withdrawn=_withdraw(mailbox, message.sink))
+            _withdraw(mailbox, message.sink)
     mailbox.control(message)
 
 
-def _withdraw(mailbox: Mailbox[Message], sink: PromptSink | None) -> tuple[Offer, ...]:
-    """Take the offers of one prompt, or all of them, out of a mailbox."""
+def _withdraw(mailbox: Mailbox[Message], sink: PromptSink | None) -> None:
+    """Take the offer of one prompt, or all of them, out of a mailbox: they are cancelled."""
     taken = mailbox.withdraw(
         lambda waiting: isinstance(waiting, Offer) and sink in (None, waiting.sink)
     )
-    return tuple(offer for offer in taken if isinstance(offer, Offer))
+    for offer in taken:
+        if isinstance(offer, Offer):
+            offer.sink.answer("cancelled")
 
 
 def _unwritten(messages: list[Message]) -> list[Message]:

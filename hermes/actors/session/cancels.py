@@ -30,10 +30,9 @@ def stop(state: State, why: str, effects: list[do.Effect]) -> State:
 
 def on_cancel(state: State, message: msg.Cancel, effects: list[do.Effect]) -> State:
     """Everything of the session: the turn, what steers it, what waits, what is not written."""
-    effects.extend(do.AnswerCancelled(offer.sink) for offer in message.withdrawn)
     if state.phase is Phase.CLOSING:
         # What came during the close waits for the next actor.
-        effects.append(do.CarryOver(msg.Cancel()))
+        effects.append(do.CarryOver(message))
     effects.extend(cancelled(prompt) for prompt in state.queue)
     state = evolve(
         state,
@@ -48,9 +47,8 @@ def on_cancel(state: State, message: msg.Cancel, effects: list[do.Effect]) -> St
 def on_cancel_prompt(state: State, message: msg.CancelPrompt, effects: list[do.Effect]) -> State:
     """One prompt only, wherever it is."""
     sink = message.sink
-    effects.extend(do.AnswerCancelled(offer.sink) for offer in message.withdrawn)
     if state.phase is Phase.CLOSING:
-        effects.append(do.CarryOver(msg.CancelPrompt(sink)))
+        effects.append(do.CarryOver(message))
     if state.current is not None and sink in state.current.sinks:
         return stop(state, "cancel", effects)
     steering = [prompt for prompt in state.steering if sink in prompt.sinks]

@@ -63,19 +63,16 @@ class Detach:
 class Cancel:
     """Stop the turn, and everything that waits.
 
-    `withdrawn` are the offers that this message overtakes in the mailbox: they are
-    taken out when it is put there, so that a prompt sent after it is not among them.
+    The offers that it overtakes in the mailbox are answered when it is put there, so
+    that a prompt sent after it is not among them.
     """
-
-    withdrawn: tuple[Offer, ...] = ()
 
 
 @frozen(eq=False)
 class CancelPrompt:
-    """Stop one prompt only, wherever it is; `withdrawn` is it, if it was overtaken."""
+    """Stop one prompt only, wherever it is."""
 
     sink: PromptSink
-    withdrawn: tuple[Offer, ...] = ()
 
 
 @define(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hermes.actors.session.messages import Attach, Cancel, CancelPrompt, Committed, Message, Offer
+from hermes.actors.session.messages import Attach, Committed, Message, Offer
 
 
 def refuse(messages: Iterable[Message], error: Exception) -> None:
@@ -21,8 +21,5 @@ def refuse(messages: Iterable[Message], error: Exception) -> None:
                 message.offer.sink.fail(error)
             case Attach():
                 message.reply.fail(error)
-            case Cancel() | CancelPrompt():
-                for offer in message.withdrawn:
-                    offer.sink.answer("cancelled")
             case _:
                 continue

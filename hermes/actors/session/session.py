@@ -203,10 +203,6 @@ class Session:
         if isinstance(message, msg.Offer):
             message.sink.fail(crash)
             return ()
-        if isinstance(message, msg.Cancel | msg.CancelPrompt):
-            for offer in message.withdrawn:
-                offer.sink.answer("cancelled")
-            message = evolve(message, withdrawn=())
         return (message,) if message is not None and _lasts(message) else ()
 
 

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import apsw
 import pytest
 import trio
+from support.factories import SpiedFactory
 from support.runtime import LiveRuntime, open_runtime
-from support.wire import WireClient
+from support.wire import RpcFailed, WireClient
 
 from hermes.actors.session.content import dump_content
 from hermes.adapters.store import open_memory
 from hermes.adapters.store.database import Database
 from hermes.adapters.store.operations import perform
+from hermes.daemon.daemon import Bounds
+from hermes.messages.jsonrpc import INTERRUPTED
 from hermes.ports.store import AcceptPrompt, OpenSession
 
 SESSIONS = 250
@@ -185,3 +188,43 @@ async def test_suspended_and_quarantined_stay_so(autojump_clock: object) -> None
         await operator.call("sessions/resume", {"session": held})
         assert await client.prompt(held, "hello", id="held") == "end_turn"
         assert started(runtime).count(held) == 1
+
+
+@pytest.mark.parametrize("places", [1, 2])
+async def test_a_crash_in_a_recovery(autojump_clock: object, places: int) -> None:
+    """D9, K4: an actor that crashes during a recovery, which never ends here, strands no prompt:
+    not where a client spoke (1 place), not where the recovery had granted them (2 places).
+    """
+    bounds = Bounds(recovery_turns=places)
+    async with open_runtime(bounds=bounds) as runtime:
+        connection = runtime.connection
+        async with runtime.client() as client:
+            busy, victim = await client.new("cli:busy"), await client.new("cli:victim")
+            await client.begin_prompt(busy, "stall")
+            await client.begin_prompt(victim, TURN, id="cut")
+            await client.until(lambda: bool(client.text(victim)))
+            runtime.crash()
+    factory = SpiedFactory()
+    async with (
+        open_runtime(connection=connection, seed=7, bounds=bounds, factory=factory) as runtime,
+        runtime.client() as client,
+        runtime.operator() as operator,
+    ):
+        await client.call("session/resume", {"sessionId": victim, "cwd": "/"})
+        if places == 1:
+            await trio.sleep(1)
+            assert started(runtime) == [busy]
+            await client.begin_prompt(victim, "hello", id="spoken")
+        await client.until(lambda: bool(client.text(victim)))
+        factory.victim, factory.crashes = victim, 1
+        await operator.call("sessions/inspect", {"session": victim})
+        assert factory.crashes == 0
+        # Nobody speaks again: what waits is taken up all the same.
+        await trio.sleep(60)
+        inspected = await operator.call("sessions/inspect", {"session": victim})
+        assert (inspected["state"], inspected["mailboxDepth"]) == ("idle", 0)
+        cut = await client.begin_prompt(victim, TURN, id="cut")
+        with pytest.raises(RpcFailed) as caught:
+            await client.answer(cut)
+        assert caught.value.code == INTERRUPTED
+        assert await client.prompt(victim, "hello", id="spoken") == "end_turn"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TypeVar
 
 import pytest
 import trio
 from support.factories import SpiedFactory
 from support.looking import events, inspect, status
-from support.runtime import open_runtime
+from support.runtime import LiveRuntime, open_runtime
 from support.wire import RpcFailed
+
+from hermes.errors import StoreCorrupt
+from hermes.ports.store import LoadSession, Operation
+
+R = TypeVar("R")
 
 
 async def test_neighbours_are_undisturbed(
@@ -208,3 +214,46 @@ async def test_asks_of_a_crashed_actor(autojump_clock: object) -> None:
             assert answer
             assert factory.crashes == 0
             assert await client.prompt(session, "hello") == "end_turn"
+
+
+def unreadable(runtime: LiveRuntime, seconds: float, patch: pytest.MonkeyPatch) -> None:
+    """Make every read of a session's row fail, after some seconds."""
+    run = runtime.store.run
+
+    async def failing(operation: Operation[R]) -> R:
+        if isinstance(operation, LoadSession):
+            await trio.sleep(seconds)
+            raise StoreCorrupt("a planted failure")
+        return await run(operation)
+
+    patch.setattr(runtime.store, "run", failing)
+
+
+async def test_a_crash_and_then_an_unreadable_session(autojump_clock: object) -> None:
+    """K2, D1: where no actor can follow one that crashed every sender is told, the one whose
+    prompt was with the store too; that prompt is kept, and runs once when the session is back.
+    """
+    factory = SpiedFactory()
+    async with (
+        open_runtime(factory=factory, store_delay=lambda: 0.1) as runtime,
+        runtime.client() as client,
+    ):
+        session = await client.new()
+        await client.prompt(session, "hello")
+        requests = [await client.begin_prompt(session, "count to 3", id="kept")]
+        await trio.sleep(0.02)
+        with pytest.MonkeyPatch.context() as patch:
+            unreadable(runtime, 1.0, patch)
+            factory.crashes = 1
+            for _ in range(3):
+                # The first crashes the actor, the next two wait for one that cannot come.
+                requests.append(await client.begin_prompt(session, "hello"))
+                await trio.sleep(0.02)
+            assert factory.crashes == 0
+            for request in requests:
+                with trio.fail_after(60), pytest.raises(RpcFailed) as caught:
+                    await client.answer(request)
+                assert caught.value.code == -32603
+        before = len(runtime.models.requests)
+        assert await client.prompt(session, "count to 3", id="kept") == "end_turn"
+        assert len(runtime.models.requests) == before + 1
